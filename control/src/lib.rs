@@ -1,0 +1,3 @@
+//! Attach Gateway's native side: the control service and everything the `attach` command does.
+
+pub mod cli;

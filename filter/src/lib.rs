@@ -1,0 +1,1 @@
+//! Attach Gateway's Envoy filter.
