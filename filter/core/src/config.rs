@@ -4,9 +4,11 @@
 //! hand. Unknown fields are refused, so that a misspelt one cannot silently mean its default. Secrets
 //! never stand here: a field that ends in `_env` names an environment variable of the VM.
 //!
-//! Parsing only says that the document has the right shape. `compile` turns it into the
-//! policy that requests run on, and reports every error at once.
+//! Parsing only says that the document has the right shape. [`compile`] turns it into the
+//! [`Policy`](crate::policy::Policy) that requests run on, and reports every error at once.
 
+
+pub mod compile;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +28,7 @@ pub struct PluginConfig {
     /// OIDC issuers; the first one's subjects stand as they are, every other has a `user_prefix`.
     #[serde(default)]
     pub issuers: Vec<IssuerConfig>,
-    /// Routes beyond [`route::DEFAULT`](crate::policy::route::DEFAULT), looked at before them.
+    /// Routes of the engine's beyond [`route::DEFAULT`](crate::policy::route::DEFAULT), looked at after them.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
     /// What requests to the engine carry.
