@@ -3,6 +3,8 @@
 //! [`host`] is the only file that calls the host, [`shared`] says what the workers of an Envoy share,
 //! [`root`] runs beside the requests (configuration, keys), [`stream`] translates one request's callbacks.
 
+#![allow(missing_docs)] // The macro's entry point is all that is public, and it is not ours.
+
 mod host;
 mod root;
 mod shared;

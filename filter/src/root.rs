@@ -40,7 +40,8 @@ impl Root {
 
     /// Follows what all workers share of one issuer, and fetches if it is this worker's turn.
     fn follow(&mut self, worker: &Worker, issuer: usize, now: UnixMillis) {
-        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer)) else {
+        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer))
+        else {
             return;
         };
         let Some((record, version)) = shared.record() else { return };
@@ -76,7 +77,8 @@ impl Root {
 
     /// Takes a fetch's answer, for this worker and for all.
     fn answered(&self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
-        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer)) else {
+        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer))
+        else {
             return;
         };
         let answer = match host::answer_status() {

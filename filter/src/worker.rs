@@ -70,7 +70,8 @@ impl Worker {
 
     /// Lets every waiting stream look again. Host calls are about `root` afterwards.
     pub(crate) fn wake(&self, root: u32) {
-        let Ok(waiting) = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting)) else {
+        let Ok(waiting) = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting))
+        else {
             return;
         };
         if waiting.is_empty() {

@@ -7,7 +7,6 @@
 //! Parsing only says that the document has the right shape. [`compile`] turns it into the
 //! [`Policy`](crate::policy::Policy) that requests run on, and reports every error at once.
 
-
 pub mod compile;
 
 use serde::{Deserialize, Serialize};

@@ -173,7 +173,11 @@ impl PublicKey {
         if key.is_weak() {
             return None;
         }
-        Some(Self { algorithm: Algorithm::EdDsa, material: Material::Ed25519(key), spki: key.as_bytes().as_slice().into() })
+        Some(Self {
+            algorithm: Algorithm::EdDsa,
+            material: Material::Ed25519(key),
+            spki: key.as_bytes().as_slice().into(),
+        })
     }
 
     /// A key from a DER `SubjectPublicKeyInfo` with an RSA key in it, as PEM files hold it.

@@ -48,13 +48,14 @@ const DUPLICATE: &str = "duplicate member";
 /// [`JsonError`]; the sender's fault.
 pub fn object(text: &[u8]) -> Result<Members, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|error| {
-        if error.is_data() && error.to_string().starts_with(DUPLICATE) {
-            JsonError::Duplicate
-        } else {
-            JsonError::Malformed
-        }
-    })?;
+    let value =
+        Seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|error| {
+            if error.is_data() && error.to_string().starts_with(DUPLICATE) {
+                JsonError::Duplicate
+            } else {
+                JsonError::Malformed
+            }
+        })?;
     match value {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError::Malformed),

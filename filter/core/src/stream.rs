@@ -208,12 +208,13 @@ impl Stream {
                 Err(Stop::Fault)
             }
             // Nothing that was refused, or is over, goes on or is answered again.
-            (stream @ (Self::Replied | Self::Closed), Input::RequestHeaders(_) | Input::RequestTrailers(_)) => {
-                Ok((stream, Flow::Pause))
-            }
+            (
+                stream @ (Self::Replied | Self::Closed),
+                Input::RequestHeaders(_) | Input::RequestTrailers(_),
+            ) => Ok((stream, Flow::Pause)),
             // Headers come once, and first; what comes otherwise was refused by the codec.
             (Self::Idle(_), Input::RequestTrailers(_)) | (_, Input::RequestHeaders(_)) => Err(Stop::Fault),
-            (stream, Input::Tick | Input::ResponseHeaders | Input::RequestTrailers(_)) => Ok((stream, Flow::Continue)),
+            (stream, Input::Tick | Input::ResponseHeaders) => Ok((stream, Flow::Continue)),
         }
     }
 }

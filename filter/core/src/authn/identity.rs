@@ -41,7 +41,8 @@ mod tests {
         for name in ["auth0|123", "alice", "a b", "did:key:z6Mk", "üx".trim_start_matches('ü')] {
             assert!(fits_header(name), "{name}");
         }
-        for name in ["", " a", "a ", "a\n", "a\r\nX-Attach-User: b", "a\0", "ü", "\u{7f}", &"a".repeat(256)] {
+        for name in ["", " a", "a ", "a\n", "a\r\nX-Attach-User: b", "a\0", "ü", "\u{7f}", &"a".repeat(256)]
+        {
             assert!(!fits_header(name), "{name}");
         }
     }

@@ -1,8 +1,8 @@
 //! Access tokens of OIDC issuers: JWTs (RFC 7519, RFC 9068) signed with a key of their issuer's set.
 
+use super::Refusal;
 use super::identity::{Identity, fits_header};
 use super::jws::Jws;
-use super::Refusal;
 use crate::clock::UnixMillis;
 use crate::crypto::HostVerifier;
 use crate::json::{Members, Value};

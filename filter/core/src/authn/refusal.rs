@@ -93,7 +93,9 @@ impl Refusal {
             Self::AlgorithmUnknown => ("algorithm_unknown", "Token's algorithm is not accepted"),
             Self::AlgorithmSymmetric => ("algorithm_symmetric", "Token's algorithm is not accepted"),
             Self::AlgorithmNotTheKeys => ("algorithm_not_the_keys", "Token's algorithm is not its key's"),
-            Self::CriticalExtension => ("critical_extension", "Token needs an extension that is not supported"),
+            Self::CriticalExtension => {
+                ("critical_extension", "Token needs an extension that is not supported")
+            }
             Self::UnencodedPayload => ("unencoded_payload", "Token's payload is not encoded"),
             Self::KeyUnnamed => ("key_unnamed", "Token does not name its key"),
             Self::KeyUnknown => ("key_unknown", "Token's key is not one of its issuer's"),

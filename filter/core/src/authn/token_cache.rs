@@ -177,7 +177,11 @@ impl TokenCache {
 }
 
 fn cost(token: &str, entry: &Entry) -> usize {
-    token.len().saturating_add(entry.identity.user().len()).saturating_add(MAX_AGENT_BYTES).saturating_add(ENTRY_BYTES)
+    token
+        .len()
+        .saturating_add(entry.identity.user().len())
+        .saturating_add(MAX_AGENT_BYTES)
+        .saturating_add(ENTRY_BYTES)
 }
 
 #[cfg(test)]

@@ -40,8 +40,9 @@ impl fmt::Display for ConfigError {
 /// Everything that is wrong with it; the operator's fault. A document that is out of shape has one error,
 /// since nothing behind it can be read.
 pub fn compile(text: &[u8], secret: &dyn Fn(&str) -> Option<String>) -> Result<Policy, Vec<ConfigError>> {
-    let config: PluginConfig = serde_json::from_slice(text)
-        .map_err(|error| vec![ConfigError { path: "configuration".to_owned(), problem: error.to_string() }])?;
+    let config: PluginConfig = serde_json::from_slice(text).map_err(|error| {
+        vec![ConfigError { path: "configuration".to_owned(), problem: error.to_string() }]
+    })?;
     let mut errors = Errors::default();
     let policy = policy(&config, secret, &mut errors);
     if errors.0.is_empty() { Ok(policy) } else { Err(errors.0) }
@@ -72,7 +73,10 @@ pub fn prefix_problems(prefixes: &[&str]) -> Vec<(usize, String)> {
         }
         for (other_at, other) in prefixes.iter().enumerate() {
             if at != other_at && !other.is_empty() && other.starts_with(*prefix) {
-                problems.push((at, format!("{prefix:?} is the beginning of {other:?}, which is another issuer's")));
+                problems.push((
+                    at,
+                    format!("{prefix:?} is the beginning of {other:?}, which is another issuer's"),
+                ));
             }
         }
     }

@@ -165,7 +165,8 @@ mod tests {
     fn a_point_off_its_curve_is_no_key() {
         let off = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"}]}"#;
         assert_eq!(KeySet::parse(off.as_bytes()), Err(SetError::NoUsableKey));
-        let zero = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        let zero =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
         assert_eq!(KeySet::parse(zero.as_bytes()), Err(SetError::NoUsableKey));
     }
 }

@@ -119,8 +119,11 @@ impl Record {
         }
         let pause = if !self.serves(now, schedule) {
             // 1, 2, 4, … seconds: requests are waiting, but the issuer may be down.
-            Duration::from_secs(1_u64.checked_shl(u32::try_from(self.failures.saturating_sub(1)).unwrap_or(u32::MAX))
-                .map_or(MAX_BACKOFF_SECONDS, |seconds| seconds.min(MAX_BACKOFF_SECONDS)))
+            Duration::from_secs(
+                1_u64
+                    .checked_shl(u32::try_from(self.failures.saturating_sub(1)).unwrap_or(u32::MAX))
+                    .map_or(MAX_BACKOFF_SECONDS, |seconds| seconds.min(MAX_BACKOFF_SECONDS)),
+            )
         } else if wanted {
             UNKNOWN_KEY_INTERVAL
         } else if self.failures > 0 {

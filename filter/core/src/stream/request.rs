@@ -30,7 +30,10 @@ pub struct FetchingKeys {
 
 impl core::fmt::Debug for FetchingKeys {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("FetchingKeys").field("route", &self.route).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("FetchingKeys")
+            .field("route", &self.route)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,16 +103,13 @@ impl FetchingKeys {
 fn judge(env: &mut Env<'_>, token: &str, user_agent: &[u8]) -> Result<Forwarding, Failure> {
     let make = |identity: &_| stamp::session_id(identity, user_agent);
     if let Some(entry) = env.tokens.get(token, env.now) {
-        return Ok(Forwarding { session: entry.session(user_agent, make), identity: Rc::clone(&entry.identity) });
+        return Ok(Forwarding {
+            session: entry.session(user_agent, make),
+            identity: Rc::clone(&entry.identity),
+        });
     }
-    let accepted = oidc::authenticate(
-        token,
-        &env.policy.providers,
-        &env.policy.reserved,
-        env.keys,
-        env.host,
-        env.now,
-    )?;
+    let accepted =
+        oidc::authenticate(token, &env.policy.providers, &env.policy.reserved, env.keys, env.host, env.now)?;
     let entry = env.tokens.insert(token, accepted);
     Ok(Forwarding { session: entry.session(user_agent, make), identity: Rc::clone(&entry.identity) })
 }

@@ -82,7 +82,9 @@ impl Stop {
                     .with("retry-after", seconds.to_string())
             }
             Self::Path => LocalReply::detail(400, "The path is ambiguous: write it in its plain form"),
-            Self::Method => LocalReply::detail(405, "Only GET and HEAD are answered here").with("allow", "GET, HEAD"),
+            Self::Method => {
+                LocalReply::detail(405, "Only GET and HEAD are answered here").with("allow", "GET, HEAD")
+            }
             Self::Healthy => LocalReply::json(200, r#"{"status":"ok"}"#.to_owned()),
             Self::Unhealthy => LocalReply::detail(503, "No issuer's keys are loaded: nobody can be verified")
                 .with("retry-after", "1"),
