@@ -17,8 +17,6 @@ pub enum Stop {
     Path,
     /// The filter's own route has no such method: the caller's fault.
     Method,
-    /// The health check, answered well.
-    Healthy,
     /// The health check: nobody can be verified.
     Unhealthy,
     /// The filter's own fault.
@@ -57,7 +55,6 @@ impl Stop {
             Self::NoKeys(_) => "keys_unavailable",
             Self::Path => "path_ambiguous",
             Self::Method => "method_not_allowed",
-            Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::Fault => "filter_fault",
         }
@@ -85,7 +82,6 @@ impl Stop {
             Self::Method => {
                 LocalReply::detail(405, "Only GET and HEAD are answered here").with("allow", "GET, HEAD")
             }
-            Self::Healthy => LocalReply::json(200, r#"{"status":"ok"}"#.to_owned()),
             Self::Unhealthy => LocalReply::detail(503, "No issuer's keys are loaded: nobody can be verified")
                 .with("retry-after", "1"),
             Self::Fault => LocalReply::detail(500, "The gateway failed on this request"),
