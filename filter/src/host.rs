@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use attach_core::clock::UnixMillis;
 use attach_core::crypto::{Hash, HostVerifier};
-use attach_core::policy::KeySource;
+use attach_core::keys::discovery::Target;
 use attach_core::reply::LocalReply;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
@@ -81,16 +81,16 @@ pub(crate) fn act_for(context: u32) -> bool {
     hostcalls::set_effective_context(context).is_ok()
 }
 
-/// Starts fetching a key set; `None` if the host does not take the call.
-pub(crate) fn fetch(source: &KeySource, timeout: Duration) -> Option<u32> {
+/// Starts fetching something; `None` if the host does not take the call.
+pub(crate) fn fetch(target: &Target, timeout: Duration) -> Option<u32> {
     let headers = vec![
         (":method", "GET"),
-        (":scheme", &source.scheme),
-        (":authority", &source.authority),
-        (":path", &source.path),
+        (":scheme", &*target.scheme),
+        (":authority", &*target.authority),
+        (":path", &*target.path),
         ("accept", "application/json"),
     ];
-    hostcalls::dispatch_http_call(&source.cluster, headers, None, Vec::new(), timeout).ok()
+    hostcalls::dispatch_http_call(&target.cluster, headers, None, Vec::new(), timeout).ok()
 }
 
 /// The status of the answer to a call; `None` where there is none, as after a reset.

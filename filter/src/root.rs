@@ -11,6 +11,7 @@ use std::time::Duration;
 use attach_core::clock::UnixMillis;
 use attach_core::config::compile::compile;
 use attach_core::keys::KeySet;
+use attach_core::keys::discovery::{self, Target};
 use attach_core::keys::jwk;
 use attach_core::keys::turn::{FETCH_TIMEOUT, Record, Turn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -19,7 +20,7 @@ use proxy_wasm::types::{ContextType, LogLevel};
 use crate::host;
 use crate::shared::SharedKeys;
 use crate::stream::Stream;
-use crate::worker::{Memory, Worker};
+use crate::worker::Worker;
 
 /// How often a worker looks at what all share. A request that waits for keys waits that much longer.
 const TICK: Duration = Duration::from_millis(50);
@@ -29,8 +30,22 @@ pub(crate) struct Root {
     context: u32,
     worker: Option<Rc<Worker>>,
     shared: Vec<SharedKeys>,
-    /// Fetches under way, by callout, at most one per issuer: its number and the record of its turn.
-    fetches: BTreeMap<u32, (usize, Record)>,
+    /// Fetches under way, by callout; at most one per issuer.
+    fetches: BTreeMap<u32, Fetch>,
+}
+
+/// A callout that has not been answered.
+struct Fetch {
+    issuer: usize,
+    /// The record of this worker's turn.
+    turn: Record,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Discovery,
+    Keys,
 }
 
 impl Root {
@@ -45,83 +60,100 @@ impl Root {
             return;
         };
         let Some((record, version)) = shared.record() else { return };
-        let turn = {
-            let Ok(mut memory) = worker.memory.try_borrow_mut() else { return };
-            let Memory { keys, tokens } = &mut *memory;
-            let Some(cache) = keys.get_mut(issuer) else { return };
-            if cache.observe(record)
-                && let Some(set) = shared.set(record.generation).and_then(|text| KeySet::parse(&text).ok())
-            {
-                cache.adopt(record, set);
-                tokens.retain(issuer, |key| cache.holds(key));
-            }
-            if !cache.serves(now) && !tokens.is_empty() {
-                tokens.retain(issuer, |_| false);
-            }
-            cache.turn(now)
+        let Some(turn) = worker.observe(issuer, record, now, || shared.set(record.generation)) else {
+            return;
         };
         if let Turn::Lead(turn) = turn
             && shared.set_record(&turn, Some(version))
         {
-            match host::fetch(source, FETCH_TIMEOUT) {
-                Some(callout) => {
-                    self.fetches.insert(callout, (issuer, turn));
-                }
-                None => {
-                    shared.set_record(&turn.failed(), None);
-                    log_failure(&source.authority, "Envoy does not take the call; is its cluster there?");
-                }
+            match &source.discovery {
+                Some(discovery) => self.fetch(worker, issuer, turn, What::Discovery, discovery),
+                None => self.fetch(worker, issuer, turn, What::Keys, &source.keys),
             }
         }
     }
 
-    /// Takes a fetch's answer, for this worker and for all.
-    fn answered(&self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
-        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer))
+    fn fetch(&mut self, worker: &Worker, issuer: usize, turn: Record, what: What, target: &Target) {
+        match host::fetch(target, FETCH_TIMEOUT) {
+            Some(callout) => {
+                self.fetches.insert(callout, Fetch { issuer, turn, what });
+            }
+            None => self.failed(worker, issuer, turn, "Envoy does not take the call; is its cluster there?"),
+        }
+    }
+
+    /// Takes the discovery document, and fetches the keys from where it says; if it says nothing that can
+    /// be used, from where they were.
+    fn discovered(&mut self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
+        let (Some(source), Some(provider)) =
+            (worker.policy.sources.get(issuer), worker.policy.providers.get(issuer))
         else {
             return;
         };
-        let answer = match host::answer_status() {
-            Some(200..=299) if body_size > jwk::MAX_BYTES => Err(jwk::SetError::TooLarge.to_string()),
-            Some(200..=299) => {
-                let text = host::answer_body(body_size);
-                KeySet::parse(&text).map(|set| (text, set)).map_err(|error| error.to_string())
-            }
-            Some(status) => Err(format!("status {status}")),
-            None => Err("no answer".to_owned()),
+        let known = [Some(&source.keys), source.discovery.as_ref()];
+        let known: Vec<&Target> = known.into_iter().flatten().collect();
+        let target = answer(body_size, discovery::MAX_BYTES).and_then(|document| {
+            discovery::keys_of(&document, &provider.issuer, &known).map_err(|error| error.to_string())
+        });
+        let target = target.unwrap_or_else(|problem| {
+            let issuer = &provider.issuer;
+            host::log(
+                LogLevel::Warn,
+                &format!("discovery of {issuer}: {problem}; asking where the keys were"),
+            );
+            source.keys.clone()
+        });
+        self.fetch(worker, issuer, turn, What::Keys, &target);
+    }
+
+    /// Takes a key set, for this worker and for all.
+    fn fetched(&self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
+        let parsed = answer(body_size, jwk::MAX_BYTES)
+            .and_then(|text| KeySet::parse(&text).map(|set| (text, set)).map_err(|error| error.to_string()));
+        let (text, set) = match parsed {
+            Ok(parsed) => parsed,
+            Err(problem) => return self.failed(worker, issuer, turn, &problem),
+        };
+        let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
+        else {
+            return;
         };
         // The lease outlives the fetch, so nobody else has written the record meanwhile.
-        match answer {
-            Ok((text, set)) => {
-                let record = turn.fetched(host::now());
-                shared.set_set(record.generation, &text);
-                shared.set_record(&record, None);
-                host::log(LogLevel::Info, &format!("keys of {}: {} loaded", source.authority, set.len()));
-                if let Ok(mut memory) = worker.memory.try_borrow_mut() {
-                    let Memory { keys, tokens } = &mut *memory;
-                    if let Some(cache) = keys.get_mut(issuer) {
-                        cache.adopt(record, set);
-                        tokens.retain(issuer, |key| cache.holds(key));
-                    }
-                }
-            }
-            Err(problem) => {
-                shared.set_record(&turn.failed(), None);
-                log_failure(&source.authority, &problem);
-            }
+        let record = turn.fetched(host::now());
+        shared.set_set(record.generation, &text);
+        shared.set_record(&record, None);
+        host::log(LogLevel::Info, &format!("keys of {}: {} loaded", provider.issuer, set.len()));
+        worker.adopt(issuer, record, set);
+    }
+
+    fn failed(&self, worker: &Worker, issuer: usize, turn: Record, problem: &str) {
+        if let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
+        {
+            shared.set_record(&turn.failed(), None);
+            let issuer = &provider.issuer;
+            host::log(LogLevel::Warn, &format!("keys of {issuer}: {problem}; the last good set stays"));
         }
     }
 }
 
-fn log_failure(authority: &str, problem: &str) {
-    host::log(LogLevel::Warn, &format!("keys of {authority}: {problem}; the last good set stays"));
+/// The body of a callout's answer, if it is a good one and not too large to be looked at.
+fn answer(size: usize, max: usize) -> Result<Vec<u8>, String> {
+    match host::answer_status() {
+        Some(200..=299) if size > max => Err(format!("{size} bytes, more than {max}")),
+        Some(200..=299) => Ok(host::answer_body(size)),
+        Some(status) => Err(format!("status {status}")),
+        None => Err("no answer".to_owned()),
+    }
 }
 
 impl Context for Root {
     fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
         let Some(worker) = self.worker.clone() else { return };
-        if let Some((issuer, turn)) = self.fetches.remove(&callout) {
-            self.answered(&worker, issuer, turn, body_size);
+        if let Some(Fetch { issuer, turn, what }) = self.fetches.remove(&callout) {
+            match what {
+                What::Discovery => self.discovered(&worker, issuer, turn, body_size),
+                What::Keys => self.fetched(&worker, issuer, turn, body_size),
+            }
             worker.wake(self.context);
         }
     }

@@ -21,12 +21,12 @@ impl SharedKeys {
     /// Their names; the record is there afterwards.
     pub(crate) fn of(source: &KeySource) -> Self {
         let place = sha256_hex(&[
-            source.cluster.as_bytes(),
+            source.keys.cluster.as_bytes(),
             b" ",
-            source.scheme.as_bytes(),
+            source.keys.scheme.as_bytes(),
             b"://",
-            source.authority.as_bytes(),
-            source.path.as_bytes(),
+            source.keys.authority.as_bytes(),
+            source.keys.path.as_bytes(),
         ]);
         let place = String::from_utf8_lossy(&place).into_owned();
         let keys = Self { record: format!("attach/turn/{place}"), set: format!("attach/keys/{place}") };

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use attach_core::authn::token_cache::TokenCache;
+use attach_core::clock::UnixMillis;
+use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
+use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
 use attach_core::reply::LocalReply;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
@@ -18,16 +21,16 @@ pub(crate) type SharedMachine = Rc<RefCell<Machine>>;
 /// One worker.
 pub(crate) struct Worker {
     pub(crate) policy: Policy,
-    pub(crate) memory: RefCell<Memory>,
+    memory: RefCell<Memory>,
     /// Streams that wait for keys, by context. As many as there are paused streams, which Envoy's own
     /// limits bound; each leaves at its deadline.
     waiting: RefCell<Vec<(u32, Weak<RefCell<Machine>>)>>,
 }
 
 /// What changes.
-pub(crate) struct Memory {
-    pub(crate) keys: Vec<JwksCache>,
-    pub(crate) tokens: TokenCache,
+struct Memory {
+    keys: Vec<JwksCache>,
+    tokens: TokenCache,
 }
 
 impl Worker {
@@ -37,6 +40,41 @@ impl Worker {
             policy,
             memory: RefCell::new(Memory { keys, tokens: TokenCache::default() }),
             waiting: RefCell::default(),
+        }
+    }
+
+    /// Takes note of what all workers share of an issuer's keys, `set` giving the set itself where this
+    /// worker lacks it, and says what there is to do.
+    pub(crate) fn observe(
+        &self,
+        issuer: usize,
+        record: Record,
+        now: UnixMillis,
+        set: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Turn> {
+        let mut memory = self.memory.try_borrow_mut().ok()?;
+        let Memory { keys, tokens } = &mut *memory;
+        let cache = keys.get_mut(issuer)?;
+        if cache.observe(record)
+            && let Some(set) = set().and_then(|text| KeySet::parse(&text).ok())
+        {
+            cache.adopt(record, set);
+            tokens.retain(issuer, |key| cache.holds(key));
+        }
+        if !cache.serves(now) && !tokens.is_empty() {
+            tokens.retain(issuer, |_| false);
+        }
+        Some(cache.turn(now))
+    }
+
+    /// Takes an issuer's new keys; tokens whose key is not among them are forgotten.
+    pub(crate) fn adopt(&self, issuer: usize, record: Record, set: KeySet) {
+        if let Ok(mut memory) = self.memory.try_borrow_mut() {
+            let Memory { keys, tokens } = &mut *memory;
+            if let Some(cache) = keys.get_mut(issuer) {
+                cache.adopt(record, set);
+                tokens.retain(issuer, |key| cache.holds(key));
+            }
         }
     }
 

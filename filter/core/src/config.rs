@@ -52,10 +52,28 @@ pub struct IssuerConfig {
     pub jwks: JwksConfig,
 }
 
-/// A JSON Web Key Set's address, split the way an Envoy callout needs it.
+/// Where an issuer's JSON Web Key Set is, and how long it serves.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
+    /// Where the set was when this was rendered.
+    pub keys: TargetConfig,
+    /// The issuer's discovery document, asked before each fetch whether the set has moved. It may move
+    /// within the host of `keys` or that of `discovery`. Absent where the set's address was set by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<TargetConfig>,
+    /// Seconds between two refreshes off the request path.
+    #[serde(default = "default_refresh_seconds")]
+    pub refresh_seconds: u64,
+    /// Seconds for which the last good set serves while no newer one can be had.
+    #[serde(default = "default_max_stale_seconds")]
+    pub max_stale_seconds: u64,
+}
+
+/// An address, split the way an Envoy callout needs it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct TargetConfig {
     /// The Envoy cluster to call.
     pub cluster: String,
     /// `https` or `http`.
@@ -64,12 +82,6 @@ pub struct JwksConfig {
     pub authority: String,
     /// Path and query, beginning with `/`.
     pub path: String,
-    /// Seconds between two refreshes off the request path.
-    #[serde(default = "default_refresh_seconds")]
-    pub refresh_seconds: u64,
-    /// Seconds for which the last good set serves while no newer one can be had.
-    #[serde(default = "default_max_stale_seconds")]
-    pub max_stale_seconds: u64,
 }
 
 /// Ten minutes, the original's.

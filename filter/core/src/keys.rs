@@ -1,6 +1,7 @@
 //! The public keys that credentials are checked with: where they come from, how long they serve.
 
 pub mod cache;
+pub mod discovery;
 pub mod jwk;
 pub mod turn;
 

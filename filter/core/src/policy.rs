@@ -3,6 +3,7 @@
 pub mod route;
 
 use crate::authn::oidc::Provider;
+use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::secret::Secret;
 use route::{Access, DEFAULT, Destination, Pattern};
@@ -31,14 +32,10 @@ pub struct Policy {
 /// Where an issuer's keys are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySource {
-    /// The Envoy cluster to call.
-    pub cluster: Box<str>,
-    /// `:scheme`.
-    pub scheme: Box<str>,
-    /// `:authority`.
-    pub authority: Box<str>,
-    /// `:path`.
-    pub path: Box<str>,
+    /// Where they were when the configuration was rendered.
+    pub keys: Target,
+    /// Where the issuer says where they are now, if it is asked at all.
+    pub discovery: Option<Target>,
     /// How often, and how long a set serves.
     pub schedule: Schedule,
 }

@@ -82,7 +82,7 @@ impl Worker {
         let document = json!({
             "version": 1, "public_url": "http://localhost:8080",
             "issuers": [{"issuer": "https://idp.example/", "audiences": ["attach"],
-                "jwks": {"cluster": "idp", "scheme": "https", "authority": "idp.example", "path": "/jwks"}}],
+                "jwks": {"keys": {"cluster": "idp", "scheme": "https", "authority": "idp.example", "path": "/jwks"}}}],
             "routes": [{"path": "/forwarding/**", "forward_credential": true}],
             "engine": {"api_key_env": "KEY"},
             "control": {"secret_env": "SECRET"}

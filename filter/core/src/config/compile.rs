@@ -3,8 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::{IssuerConfig, JwksConfig, PluginConfig, VERSION};
+use super::{IssuerConfig, JwksConfig, PluginConfig, TargetConfig, VERSION};
 use crate::authn::oidc::{Provider, without_slash};
+use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::policy::route::{Access, Destination, Pattern};
 use crate::policy::{KeySource, Policy, RoutePolicy};
@@ -149,22 +150,29 @@ fn check_issuer(at: usize, issuer: &IssuerConfig, all: &[IssuerConfig], errors: 
         errors.add(path("audiences"), "at least one is needed, and none may be empty");
     }
     let jwks = &issuer.jwks;
-    for (field, value) in [("cluster", &jwks.cluster), ("authority", &jwks.authority)] {
-        if value.is_empty() {
-            errors.add(path(&format!("jwks.{field}")), "must not be empty");
-        }
-    }
-    if !matches!(jwks.scheme.as_str(), "http" | "https") {
-        errors.add(path("jwks.scheme"), "must be http or https");
-    }
-    if !jwks.path.starts_with('/') {
-        errors.add(path("jwks.path"), "must begin with '/'");
+    check_target(&path("jwks.keys"), &jwks.keys, errors);
+    if let Some(discovery) = &jwks.discovery {
+        check_target(&path("jwks.discovery"), discovery, errors);
     }
     if jwks.refresh_seconds < 10 {
         errors.add(path("jwks.refresh_seconds"), "must be at least 10");
     }
     if jwks.max_stale_seconds < jwks.refresh_seconds {
         errors.add(path("jwks.max_stale_seconds"), "must be at least refresh_seconds");
+    }
+}
+
+fn check_target(path: &str, target: &TargetConfig, errors: &mut Errors) {
+    for (field, value) in [("cluster", &target.cluster), ("authority", &target.authority)] {
+        if value.is_empty() {
+            errors.add(format!("{path}.{field}"), "must not be empty");
+        }
+    }
+    if !matches!(target.scheme.as_str(), "http" | "https") {
+        errors.add(format!("{path}.scheme"), "must be http or https");
+    }
+    if !target.path.starts_with('/') {
+        errors.add(format!("{path}.path"), "must begin with '/'");
     }
 }
 
@@ -178,14 +186,21 @@ fn provider(issuer: &IssuerConfig) -> Provider {
 
 fn key_source(jwks: &JwksConfig) -> KeySource {
     KeySource {
-        cluster: jwks.cluster.as_str().into(),
-        scheme: jwks.scheme.as_str().into(),
-        authority: jwks.authority.as_str().into(),
-        path: jwks.path.as_str().into(),
+        keys: target(&jwks.keys),
+        discovery: jwks.discovery.as_ref().map(target),
         schedule: Schedule {
             refresh: Duration::from_secs(jwks.refresh_seconds),
             max_stale: Duration::from_secs(jwks.max_stale_seconds),
         },
+    }
+}
+
+fn target(target: &TargetConfig) -> Target {
+    Target {
+        cluster: target.cluster.as_str().into(),
+        scheme: target.scheme.as_str().into(),
+        authority: target.authority.as_str().into(),
+        path: target.path.as_str().into(),
     }
 }
 
@@ -269,7 +284,7 @@ mod tests {
             "issuers": [{
                 "issuer": "https://idp.example/",
                 "audiences": ["attach"],
-                "jwks": {"cluster": "idp_0", "scheme": "https", "authority": "idp.example", "path": "/jwks"}
+                "jwks": {"keys": {"cluster": "idp_0", "scheme": "https", "authority": "idp.example", "path": "/jwks"}}
             }],
             "control": {"secret_env": "SECRET"}
         })
@@ -296,7 +311,7 @@ mod tests {
         bad["version"] = json!(2);
         bad["public_url"] = json!("localhost/");
         bad["issuers"][0]["audiences"] = json!([]);
-        bad["issuers"][0]["jwks"]["scheme"] = json!("ftp");
+        bad["issuers"][0]["jwks"]["keys"]["scheme"] = json!("ftp");
         bad["routes"] = json!([{"path": "nowhere"}, {"path": "/x", "to": "control"}]);
         bad["engine"] = json!({"api_key_env": "NONE"});
         bad["control"]["secret_env"] = json!("NONE");
@@ -306,7 +321,7 @@ mod tests {
                 "version",
                 "public_url",
                 "issuers[0].audiences",
-                "issuers[0].jwks.scheme",
+                "issuers[0].jwks.keys.scheme",
                 "routes[0].path",
                 "routes[1].to",
                 "engine.api_key_env",

@@ -12,10 +12,10 @@ use core::time::Duration;
 
 use crate::clock::UnixMillis;
 
-/// How long a fetch may take.
-pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a leader's turn lasts; a little longer than its fetch can.
-const LEASE: Duration = Duration::from_secs(6);
+/// How long a fetch may take; a turn has two, of the discovery document and of the keys.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a leader's turn lasts; a little longer than both its fetches can.
+const LEASE: Duration = Duration::from_secs(7);
 /// The least time between two fetches that unknown `kid`s cause.
 pub const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest wait between two attempts while there are no keys at all.
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(record.turn(at(1), true, &SCHEDULE), Turn::Wait);
         assert_eq!(record.turn(at(5), false, &SCHEDULE), Turn::Wait);
         // A leader that died: its turn ends, and the next attempt is due.
-        assert!(matches!(record.turn(at(7), false, &SCHEDULE), Turn::Lead(_)));
+        assert!(matches!(record.turn(at(8), false, &SCHEDULE), Turn::Lead(_)));
     }
 
     #[test]
