@@ -3,6 +3,7 @@
 mod code_flow;
 mod credentials;
 mod pages;
+mod served;
 
 use std::sync::OnceLock;
 
