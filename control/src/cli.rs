@@ -2,6 +2,7 @@
 
 mod engine;
 mod idp;
+mod serve;
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +26,8 @@ pub enum Command {
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
     Engine(engine::Args),
+    /// Run the control service: the filter's native companion, on loopback
+    Serve(serve::Args),
 }
 
 /// Why a subcommand failed; its text is the one sentence the person reads.
@@ -37,6 +40,9 @@ pub enum Error {
     /// `attach engine` failed.
     #[error(transparent)]
     Engine(#[from] crate::serving::Error),
+    /// `attach serve` failed.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
 }
 
 impl Cli {
@@ -45,6 +51,7 @@ impl Cli {
         match self.command {
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
+            Command::Serve(args) => serve::run(args).await?,
         }
         Ok(())
     }

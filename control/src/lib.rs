@@ -4,6 +4,8 @@ pub mod cli;
 pub mod engine;
 pub mod idp;
 pub mod logging;
+pub mod serve;
 pub mod serving;
 pub mod settings;
 pub mod shutdown;
+pub mod trust;
