@@ -174,7 +174,7 @@ mod tests {
                     ("x-attach-session", "a"),
                 ],
                 &[
-                    ("x-attach-control-secret", &SECRET[1..]),
+                    ("x-attach-control-secret", SECRET.strip_prefix("0").unwrap()),
                     ("x-attach-user", "alice"),
                     ("x-attach-session", "a"),
                 ],
