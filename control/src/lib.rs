@@ -2,5 +2,10 @@
 
 pub mod cli;
 pub mod discover;
+pub mod engine;
 pub mod fetch;
+pub mod idp;
+pub mod logging;
+pub mod serving;
 pub mod settings;
+pub mod shutdown;
