@@ -1,3 +1,4 @@
 //! Attach Gateway's native side: the control service and everything the `attach` command does.
 
 pub mod cli;
+pub mod supervise;

@@ -7,7 +7,6 @@
 //! Parsing only says that the document has the right shape. `compile` turns it into the
 //! policy that requests run on, and reports every error at once.
 
-
 use serde::{Deserialize, Serialize};
 
 use crate::policy::route::{Access, Destination};

@@ -1,0 +1,109 @@
+//! Starting a process that stays.
+//!
+//! A process group of its own would keep `^C` away, but not the end of the terminal: the session would
+//! still be the shell's. Only a session of its own does both, and to make one without unsafe code the
+//! child must do it itself. So `attach` starts itself as `attach detach PROGRAM ARGUMENT…`, which makes the
+//! session and then *becomes* the program: the process id stays the same.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::process::Record;
+use super::state::{StateDir, open_log};
+use super::{Error, Service, logs};
+
+/// The hidden subcommand's name.
+pub const SUBCOMMAND: &str = "detach";
+
+/// How to start a service.
+#[derive(Clone)]
+pub struct Program {
+    /// Which one.
+    pub service: Service,
+    /// The binary, then its arguments.
+    pub command: Vec<OsString>,
+    /// Its whole environment: nothing is inherited, so that the fingerprint knows everything.
+    pub environment: Vec<(String, OsString)>,
+    /// The port that it listens on.
+    pub port: u16,
+    /// What all of this and the files behind it come to.
+    pub fingerprint: String,
+}
+
+// The environment holds secrets.
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("service", &self.service)
+            .field("command", &self.command)
+            .field("environment", &self.environment.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts a service detached, its output going to its log, and records it.
+///
+/// # Errors
+/// When its log or record cannot be written or the process cannot be made. A process that could not be
+/// recorded is killed again: nobody would ever find it.
+pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Record, Error> {
+    let service = program.service;
+    let path = state.log(service);
+    logs::rotate(&path)?;
+    let log = open_log(&path)?;
+    let error_log = log.try_clone().map_err(Error::file("open", &path))?;
+    let mut child = Command::new(attach)
+        .arg(SUBCOMMAND)
+        .arg("--")
+        .args(&program.command)
+        .env_clear()
+        .envs(program.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(state.root())
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(error_log)
+        .spawn()
+        .map_err(|source| Error::Start { service, source })?;
+    let recorded = match Record::of(child.id(), program.fingerprint.clone(), program.port) {
+        Some(record) => record.write(state, service).map(|()| record),
+        None => Err(Error::died(state, service)),
+    };
+    if recorded.is_err() {
+        // Our own child, not yet waited for: its id cannot be anybody else's.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    // From here on the record says everything; when this command ends, the system takes the child over.
+    recorded
+}
+
+/// `attach detach`: makes a session, then becomes the program. Returns only when that fails.
+#[must_use]
+pub fn become_program(program: &OsString, arguments: &[OsString]) -> std::io::Error {
+    // Fails only for the leader of a process group, which a child of `start` is not.
+    if let Err(error) = rustix::process::setsid() {
+        return error.into();
+    }
+    Command::new(program).args(arguments).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_names_the_environment_and_hides_its_values() {
+        let program = Program {
+            service: Service::Envoy,
+            command: vec!["envoy".into()],
+            environment: vec![("ENGINE_API_KEY".into(), "sk-secret".into())],
+            port: 1,
+            fingerprint: "f".into(),
+        };
+        let text = format!("{program:?}");
+        assert!(text.contains("ENGINE_API_KEY") && !text.contains("sk-secret"), "{text}");
+    }
+}
