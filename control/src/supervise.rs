@@ -60,12 +60,12 @@ impl Service {
 
     /// How long it may take to finish what it is doing once it was asked to stop.
     ///
-    /// Control drains for as long as ten seconds; Envoy and the two demo servers have nothing to finish.
+    /// Our own servers let open requests end, for ten seconds at most; Envoy does not.
     #[must_use]
     pub fn grace(self) -> std::time::Duration {
         std::time::Duration::from_secs(match self {
-            Self::Control => 12,
-            Self::Idp | Self::Engine | Self::Envoy => 5,
+            Self::Control | Self::Idp | Self::Engine => 12,
+            Self::Envoy => 5,
         })
     }
 }

@@ -26,8 +26,10 @@ pub struct Program {
     pub command: Vec<OsString>,
     /// Its whole environment: nothing is inherited, so that the fingerprint knows everything.
     pub environment: Vec<(String, OsString)>,
-    /// The port that it listens on.
+    /// The port that it serves on.
     pub port: u16,
+    /// Other ports that it listens on.
+    pub more_ports: Vec<u16>,
     /// What all of this and the files behind it come to.
     pub fingerprint: String,
 }
@@ -67,10 +69,11 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
         .stderr(error_log)
         .spawn()
         .map_err(|source| Error::Start { service, source })?;
-    let recorded = match Record::of(child.id(), program.fingerprint.clone(), program.port) {
-        Some(record) => record.write(state, service).map(|()| record),
-        None => Err(Error::died(state, service)),
-    };
+    let recorded =
+        match Record::of(child.id(), program.fingerprint.clone(), program.port, program.more_ports.clone()) {
+            Some(record) => record.write(state, service).map(|()| record),
+            None => Err(Error::died(state, service)),
+        };
     if recorded.is_err() {
         // Our own child, not yet waited for: its id cannot be anybody else's.
         let _ = child.kill();
@@ -101,6 +104,7 @@ mod tests {
             command: vec!["envoy".into()],
             environment: vec![("ENGINE_API_KEY".into(), "sk-secret".into())],
             port: 1,
+            more_ports: Vec::new(),
             fingerprint: "f".into(),
         };
         let text = format!("{program:?}");

@@ -26,8 +26,11 @@ pub struct Record {
     pub start_time: String,
     /// What it was started from: see [`super::fingerprint`].
     pub fingerprint: String,
-    /// The port that it listens on.
+    /// The port that it serves on.
     pub port: u16,
+    /// Other ports that it holds: Envoy's administration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_ports: Vec<u16>,
     /// When it was started, in seconds since 1970.
     pub started: u64,
 }
@@ -35,9 +38,9 @@ pub struct Record {
 impl Record {
     /// Describes a process that has just been started; `None` when it is gone already.
     #[must_use]
-    pub fn of(pid: u32, fingerprint: String, port: u16) -> Option<Self> {
+    pub fn of(pid: u32, fingerprint: String, port: u16, more_ports: Vec<u16>) -> Option<Self> {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Some(Self { pid, start_time: start_time(pid)?, fingerprint, port, started })
+        Some(Self { pid, start_time: start_time(pid)?, fingerprint, port, more_ports, started })
     }
 
     /// Reads a service's record; `None` when there is none, or none that can be understood: what cannot be
@@ -69,6 +72,12 @@ impl Record {
     #[must_use]
     pub fn is_running(&self) -> bool {
         start_time(self.pid).is_some_and(|time| time == self.start_time)
+    }
+
+    /// Whether it holds a port.
+    #[must_use]
+    pub fn holds(&self, port: u16) -> bool {
+        self.port == port || self.more_ports.contains(&port)
     }
 
     /// Seconds since it was started.
@@ -191,7 +200,7 @@ mod tests {
     #[test]
     fn a_process_is_ours_only_with_the_recorded_start_time() {
         let mut child = child("cat", &[]);
-        let record = Record::of(child.id(), "f".into(), 1).unwrap();
+        let record = Record::of(child.id(), "f".into(), 1, Vec::new()).unwrap();
         assert!(record.is_running());
         let other = Record { start_time: "another".into(), ..record.clone() };
         assert!(!other.is_running());
@@ -203,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_with_a_strange_start_time_gets_no_signal() {
         let mut child = child("cat", &[]);
-        let record = Record::of(child.id(), "f".into(), 1).unwrap();
+        let record = Record::of(child.id(), "f".into(), 1, Vec::new()).unwrap();
         let stranger = Record { start_time: "another".into(), ..record.clone() };
         stop(Service::Envoy, &stranger).await.unwrap();
         assert!(record.is_running());
@@ -217,7 +226,14 @@ mod tests {
         let mut child = child("true", &[]);
         let pid = child.id();
         child.wait().unwrap();
-        let record = Record { pid, start_time: "x".into(), fingerprint: String::new(), port: 1, started: 0 };
+        let record = Record {
+            pid,
+            start_time: "x".into(),
+            fingerprint: String::new(),
+            port: 1,
+            more_ports: vec![],
+            started: 0,
+        };
         stop(Service::Control, &record).await.unwrap();
     }
 
@@ -229,7 +245,14 @@ mod tests {
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), None);
         std::fs::write(state.record(Service::Envoy), "{").unwrap();
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), None);
-        let record = Record { pid: 4, start_time: "x".into(), fingerprint: "f".into(), port: 1, started: 2 };
+        let record = Record {
+            pid: 4,
+            start_time: "x".into(),
+            fingerprint: "f".into(),
+            port: 1,
+            more_ports: vec![9],
+            started: 2,
+        };
         record.write(&state, Service::Envoy).unwrap();
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), Some(record));
         forget(&state, Service::Envoy).unwrap();

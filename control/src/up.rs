@@ -1,0 +1,3 @@
+//! `attach up`.
+
+pub mod crew;
