@@ -1,5 +1,14 @@
 //! The `attach` command line: one file per subcommand, each a thin call of the module that does the work.
 
+mod detach;
+mod down;
+mod logs;
+mod status;
+mod up;
+
+use std::io::Write;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Identity for model servers and agents, inside Envoy.
@@ -13,4 +22,16 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Start the gateway and whatever it needs, or bring what runs in line with the settings
+    Up(up::Args),
+    /// Stop the gateway
+    Down(down::Args),
+    /// Say what runs
+    Status(status::Args),
+    /// Show the logs
+    Logs(logs::Args),
+    /// Become another program, in a session of its own
+    #[command(hide = true)]
+    Detach(detach::Args),
+}

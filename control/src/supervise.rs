@@ -14,6 +14,7 @@
 //! 4. One `up` or `down` at a time per state folder ([`state::StateDir::lock`]).
 
 pub mod detach;
+pub mod down;
 pub mod envoy;
 pub mod error;
 pub mod fingerprint;
@@ -24,6 +25,7 @@ pub mod process;
 pub mod progress;
 pub mod ready;
 pub mod state;
+pub mod status;
 
 pub use error::Error;
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::process::Record;
+use super::ready::Health;
 use super::state::{StateDir, open_log};
 use super::{Error, Service, logs};
 
@@ -26,8 +27,8 @@ pub struct Program {
     pub command: Vec<OsString>,
     /// Its whole environment: nothing is inherited, so that the fingerprint knows everything.
     pub environment: Vec<(String, OsString)>,
-    /// The port that it serves on.
-    pub port: u16,
+    /// Where it answers once it is ready; its port is the one that it serves on.
+    pub health: Health,
     /// Other ports that it listens on.
     pub more_ports: Vec<u16>,
     /// What all of this and the files behind it come to.
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Program {
             .field("service", &self.service)
             .field("command", &self.command)
             .field("environment", &self.environment.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("port", &self.port)
+            .field("health", &self.health)
             .finish_non_exhaustive()
     }
 }
@@ -69,11 +70,10 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
         .stderr(error_log)
         .spawn()
         .map_err(|source| Error::Start { service, source })?;
-    let recorded =
-        match Record::of(child.id(), program.fingerprint.clone(), program.port, program.more_ports.clone()) {
-            Some(record) => record.write(state, service).map(|()| record),
-            None => Err(Error::died(state, service)),
-        };
+    let recorded = match Record::of(child.id(), program) {
+        Some(record) => record.write(state, service).map(|()| record),
+        None => Err(Error::died(state, service)),
+    };
     if recorded.is_err() {
         // Our own child, not yet waited for: its id cannot be anybody else's.
         let _ = child.kill();
@@ -83,14 +83,23 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
     recorded
 }
 
+/// Why `attach detach` could not become the program; it stands in the service's log.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run {}: {source}", program.display())]
+pub struct Failed {
+    program: OsString,
+    source: std::io::Error,
+}
+
 /// `attach detach`: makes a session, then becomes the program. Returns only when that fails.
 #[must_use]
-pub fn become_program(program: &OsString, arguments: &[OsString]) -> std::io::Error {
+pub fn become_program(program: &OsString, arguments: &[OsString]) -> Failed {
     // Fails only for the leader of a process group, which a child of `start` is not.
-    if let Err(error) = rustix::process::setsid() {
-        return error.into();
-    }
-    Command::new(program).args(arguments).exec()
+    let source = match rustix::process::setsid() {
+        Ok(_) => Command::new(program).args(arguments).exec(),
+        Err(error) => error.into(),
+    };
+    Failed { program: program.clone(), source }
 }
 
 #[cfg(test)]
@@ -103,7 +112,7 @@ mod tests {
             service: Service::Envoy,
             command: vec!["envoy".into()],
             environment: vec![("ENGINE_API_KEY".into(), "sk-secret".into())],
-            port: 1,
+            health: Health { address: "127.0.0.1:1".parse().unwrap(), path: "/".into() },
             more_ports: Vec::new(),
             fingerprint: "f".into(),
         };

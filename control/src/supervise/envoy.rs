@@ -95,7 +95,7 @@ pub enum EnvoyError {
 /// What the search depends on, out of the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// `ENVOY_BIN`.
+    /// `ENVOY_BIN`: a path, or a bare name to be found on `PATH`.
     pub named: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
@@ -112,6 +112,12 @@ impl Search {
         let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
         Self { named, path: std::env::var_os("PATH"), cache }
     }
+
+    /// The files of a name on `PATH`. Relative folders there are left out: what they mean changes.
+    fn on_path(&self, name: &OsStr) -> impl Iterator<Item = PathBuf> {
+        let folders = self.path.iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+        folders.map(|folder| folder.join(name)).filter(|path| path.is_file())
+    }
 }
 
 /// Finds Envoy, or installs it.
@@ -119,21 +125,21 @@ impl Search {
 /// # Errors
 /// See [`EnvoyError`]: one sentence with what to do.
 pub async fn find(search: &Search) -> Result<Envoy, EnvoyError> {
-    if let Some(path) = &search.named {
-        return version_of(path)
-            .await
-            .map_err(|reason| EnvoyError::Named { path: path.clone(), reason })
-            .map(|version| Envoy { path: path.clone(), version });
+    if let Some(named) = &search.named {
+        let fail = |reason| EnvoyError::Named { path: named.clone(), reason };
+        let path = match named.components().count() {
+            1 => search.on_path(named.as_os_str()).next().ok_or_else(|| fail("it is not on PATH".into()))?,
+            _ => named.clone(),
+        };
+        let version = version_of(&path).await.map_err(fail)?;
+        return Ok(Envoy { path, version });
     }
-    for folder in search.path.iter().flat_map(std::env::split_paths) {
-        let path = folder.join("envoy");
-        if folder.is_absolute() && path.is_file() {
-            // One of another version, or one that does not run, is simply not the one looked for.
-            if let Ok(version) = version_of(&path).await {
-                let found = Envoy { path, version };
-                if found.is_pinned() {
-                    return Ok(found);
-                }
+    for path in search.on_path(OsStr::new("envoy")) {
+        // One of another version, or one that does not run, is simply not the one looked for.
+        if let Ok(version) = version_of(&path).await {
+            let found = Envoy { path, version };
+            if found.is_pinned() {
+                return Ok(found);
             }
         }
     }
@@ -313,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_without_a_binary_is_one_sentence() {
-        for path in ["/nonexistent/envoy", "/bin/true", "/bin/false"] {
+        for path in ["/nonexistent/envoy", "/bin/true", "/bin/false", "nowhere-on-the-path"] {
             let search = Search { named: Some(path.into()), ..Search::default() };
             let text = find(&search).await.unwrap_err().to_string();
             assert!(

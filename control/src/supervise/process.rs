@@ -8,6 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use super::detach::Program;
+use super::ready::Health;
 use super::state::{StateDir, write_atomic};
 use super::{Error, Service};
 
@@ -28,6 +30,8 @@ pub struct Record {
     pub fingerprint: String,
     /// The port that it serves on.
     pub port: u16,
+    /// Where it answers its health check, and on which path.
+    pub health: Health,
     /// Other ports that it holds: Envoy's administration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_ports: Vec<u16>,
@@ -38,9 +42,16 @@ pub struct Record {
 impl Record {
     /// Describes a process that has just been started; `None` when it is gone already.
     #[must_use]
-    pub fn of(pid: u32, fingerprint: String, port: u16, more_ports: Vec<u16>) -> Option<Self> {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Some(Self { pid, start_time: start_time(pid)?, fingerprint, port, more_ports, started })
+    pub fn of(pid: u32, program: &Program) -> Option<Self> {
+        Some(Self {
+            pid,
+            start_time: start_time(pid)?,
+            fingerprint: program.fingerprint.clone(),
+            port: program.health.address.port(),
+            health: program.health.clone(),
+            more_ports: program.more_ports.clone(),
+            started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        })
     }
 
     /// Reads a service's record; `None` when there is none, or none that can be understood: what cannot be
@@ -197,12 +208,22 @@ mod tests {
         assert_eq!(start_ticks(""), None);
     }
 
+    fn record_of(child: &std::process::Child) -> Record {
+        Record { start_time: start_time(child.id()).unwrap(), ..record(child.id()) }
+    }
+
+    fn record(pid: u32) -> Record {
+        let health = Health { address: "127.0.0.1:1".parse().unwrap(), path: "/".into() };
+        let (start_time, fingerprint) = ("another".into(), "f".into());
+        Record { pid, start_time, fingerprint, port: 1, health, more_ports: vec![9], started: 2 }
+    }
+
     #[test]
     fn a_process_is_ours_only_with_the_recorded_start_time() {
         let mut child = child("cat", &[]);
-        let record = Record::of(child.id(), "f".into(), 1, Vec::new()).unwrap();
+        let record = record_of(&child);
         assert!(record.is_running());
-        let other = Record { start_time: "another".into(), ..record.clone() };
+        let other = self::record(child.id());
         assert!(!other.is_running());
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -212,8 +233,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_with_a_strange_start_time_gets_no_signal() {
         let mut child = child("cat", &[]);
-        let record = Record::of(child.id(), "f".into(), 1, Vec::new()).unwrap();
-        let stranger = Record { start_time: "another".into(), ..record.clone() };
+        let record = record_of(&child);
+        let stranger = self::record(child.id());
         stop(Service::Envoy, &stranger).await.unwrap();
         assert!(record.is_running());
         stop(Service::Envoy, &record).await.unwrap();
@@ -226,14 +247,7 @@ mod tests {
         let mut child = child("true", &[]);
         let pid = child.id();
         child.wait().unwrap();
-        let record = Record {
-            pid,
-            start_time: "x".into(),
-            fingerprint: String::new(),
-            port: 1,
-            more_ports: vec![],
-            started: 0,
-        };
+        let record = record(pid);
         stop(Service::Control, &record).await.unwrap();
     }
 
@@ -245,14 +259,7 @@ mod tests {
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), None);
         std::fs::write(state.record(Service::Envoy), "{").unwrap();
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), None);
-        let record = Record {
-            pid: 4,
-            start_time: "x".into(),
-            fingerprint: "f".into(),
-            port: 1,
-            more_ports: vec![9],
-            started: 2,
-        };
+        let record = record(4);
         record.write(&state, Service::Envoy).unwrap();
         assert_eq!(Record::read(&state, Service::Envoy).unwrap(), Some(record));
         forget(&state, Service::Envoy).unwrap();

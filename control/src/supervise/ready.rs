@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,16 +19,25 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// Between two questions.
 const POLL: Duration = Duration::from_millis(25);
 
+/// Where a process says how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// An address of this machine.
+    pub address: SocketAddr,
+    /// The path that it answers 200 on when it is well.
+    pub path: String,
+}
+
 /// The answer to a health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
+pub enum Answer {
     /// An HTTP status.
     Status(u16),
     /// Nobody answers, or not in HTTP.
     Silent(String),
 }
 
-impl Health {
+impl Answer {
     /// Whether it is well.
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -35,7 +45,7 @@ impl Health {
     }
 }
 
-impl std::fmt::Display for Health {
+impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(status) => write!(f, "status {status}"),
@@ -45,16 +55,17 @@ impl std::fmt::Display for Health {
 }
 
 /// Asks once. Plain HTTP to an address of this machine needs neither a client library nor TLS.
-pub async fn ask(address: SocketAddr, path: &str) -> Health {
-    match timeout(QUESTION, exchange(address, path)).await {
-        Ok(Ok(status)) => Health::Status(status),
-        Ok(Err(error)) => Health::Silent(error.to_string()),
-        Err(_) => Health::Silent(format!("no answer within {} s", QUESTION.as_secs())),
+pub async fn ask(health: &Health) -> Answer {
+    match timeout(QUESTION, exchange(health)).await {
+        Ok(Ok(status)) => Answer::Status(status),
+        Ok(Err(error)) => Answer::Silent(error.to_string()),
+        Err(_) => Answer::Silent(format!("no answer within {} s", QUESTION.as_secs())),
     }
 }
 
-async fn exchange(address: SocketAddr, path: &str) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn exchange(health: &Health) -> std::io::Result<u16> {
+    let Health { address, path } = health;
+    let mut stream = TcpStream::connect(*address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     // "HTTP/1.1 200": what follows does not matter.
@@ -72,25 +83,19 @@ fn status(line: &[u8]) -> Option<u16> {
 ///
 /// # Errors
 /// [`Error::Died`] as soon as it ends, [`Error::NotReady`] after 30 seconds.
-pub async fn wait(
-    state: &StateDir,
-    service: Service,
-    record: &Record,
-    address: SocketAddr,
-    path: &str,
-) -> Result<(), Error> {
+pub async fn wait(state: &StateDir, service: Service, record: &Record) -> Result<(), Error> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let health = ask(address, path).await;
+        let answer = ask(&record.health).await;
         // After the question: had our process lost the race for the port, a stranger would have answered.
         if !record.is_running() {
             return Err(Error::died(state, service));
         }
-        if health.is_ok() {
+        if answer.is_ok() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::not_ready(state, service, DEADLINE.as_secs(), health.to_string()));
+            return Err(Error::not_ready(state, service, DEADLINE.as_secs(), answer.to_string()));
         }
         sleep(POLL).await;
     }
@@ -115,7 +120,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_silent() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(matches!(ask(free, "/healthz").await, Health::Silent(_)));
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let health = Health { address, path: "/healthz".into() };
+        assert!(matches!(ask(&health).await, Answer::Silent(_)));
     }
 }

@@ -5,7 +5,6 @@
 //! [`Crew::apply`], once the check has passed, replaces what has changed and stops what is not wanted any
 //! more. What was started by this call is remembered until all is well, and [`Crew::undo`] stops it again.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::supervise::detach::{self, Program};
@@ -13,17 +12,6 @@ use crate::supervise::process::{self, Record};
 use crate::supervise::progress::step;
 use crate::supervise::state::StateDir;
 use crate::supervise::{Error, Service, ready};
-
-/// A process that the gateway needs, and how it shows that it is well.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// How it is started.
-    pub program: Program,
-    /// Where it answers.
-    pub address: SocketAddr,
-    /// The path that it answers 200 on.
-    pub health: &'static str,
-}
 
 /// What became of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,22 +64,22 @@ impl Crew {
         Ok(false)
     }
 
-    /// Sees to it that somebody answers at the member's address, without touching what runs there: an older
+    /// Sees to it that somebody answers at the program's address, without touching what runs there: an older
     /// form of it will do until [`Crew::apply`].
     ///
     /// # Errors
     /// When it does not start or does not get ready.
-    pub async fn prepare(&mut self, member: &Member) -> Result<(), Error> {
-        let service = member.program.service;
+    pub async fn prepare(&mut self, program: &Program) -> Result<(), Error> {
+        let service = program.service;
         let record = match process::running(&self.state, service)? {
-            Some(record) if record.port == member.program.port => record,
+            Some(record) if record.port == program.health.address.port() => record,
             old => {
                 let change = if old.is_some() { Change::Restarted } else { Change::Started };
                 self.superseded.extend(old.map(|record| (service, record)));
-                self.start(member, change)?
+                self.start(program, change)?
             }
         };
-        self.wait(member, &record).await
+        self.wait(service, &record).await
     }
 
     /// Replaces what has changed, starts what is missing, stops what is not wanted, and waits until all
@@ -101,8 +89,8 @@ impl Crew {
     ///
     /// # Errors
     /// When one does not stop, start or get ready.
-    pub async fn apply(&mut self, members: &[Member]) -> Result<(), Error> {
-        let find = |service: Service| members.iter().find(|member| member.program.service == service);
+    pub async fn apply(&mut self, programs: &[Program]) -> Result<(), Error> {
+        let find = |service: Service| programs.iter().find(|program| program.service == service);
         let mut restarted = Vec::new();
         for service in Service::ALL.into_iter().rev() {
             for (_, old) in self.superseded.extract_if(.., |(of, _)| *of == service) {
@@ -110,7 +98,7 @@ impl Crew {
             }
             let Some(record) = process::running(&self.state, service)? else { continue };
             match find(service) {
-                Some(member) if member.program.fingerprint == record.fingerprint => {}
+                Some(program) if program.fingerprint == record.fingerprint => {}
                 Some(_) => {
                     stop(service, &record).await?;
                     restarted.push(service);
@@ -124,7 +112,7 @@ impl Crew {
         }
         let mut records = Vec::new();
         for service in Service::ALL {
-            let Some(member) = find(service) else { continue };
+            let Some(program) = find(service) else { continue };
             let record = match process::running(&self.state, service)? {
                 Some(record) => {
                     if !self.changes.iter().any(|(of, _)| *of == service) {
@@ -132,13 +120,13 @@ impl Crew {
                     }
                     record
                 }
-                None if restarted.contains(&service) => self.start(member, Change::Restarted)?,
-                None => self.start(member, Change::Started)?,
+                None if restarted.contains(&service) => self.start(program, Change::Restarted)?,
+                None => self.start(program, Change::Started)?,
             };
-            records.push((member, record));
+            records.push((service, record));
         }
-        for (member, record) in records {
-            self.wait(member, &record).await?;
+        for (service, record) in records {
+            self.wait(service, &record).await?;
         }
         Ok(())
     }
@@ -162,18 +150,17 @@ impl Crew {
         result
     }
 
-    fn start(&mut self, member: &Member, change: Change) -> Result<Record, Error> {
-        let service = member.program.service;
-        let record = detach::start(&self.attach, &self.state, &member.program)?;
+    fn start(&mut self, program: &Program, change: Change) -> Result<Record, Error> {
+        let service = program.service;
+        let record = detach::start(&self.attach, &self.state, program)?;
         self.started.push((service, record.clone()));
         self.changes.retain(|(of, _)| *of != service);
         self.changes.push((service, change));
         Ok(record)
     }
 
-    async fn wait(&self, member: &Member, record: &Record) -> Result<(), Error> {
-        let service = member.program.service;
-        let ready = ready::wait(&self.state, service, record, member.address, member.health);
+    async fn wait(&self, service: Service, record: &Record) -> Result<(), Error> {
+        let ready = ready::wait(&self.state, service, record);
         step(&format!("waiting for {service} to be ready"), ready).await
     }
 }
@@ -185,14 +172,17 @@ async fn stop(service: Service, record: &Record) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervise::ready::Health;
     use crate::supervise::tests::Folder;
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// A state folder, something that is always well, and a stand-in for `attach detach`.
     struct Bench {
         folder: Folder,
         state: StateDir,
-        address: SocketAddr,
+        /// Ports 1, 2 and 3 of the tests.
+        addresses: Vec<SocketAddr>,
     }
 
     impl Bench {
@@ -206,35 +196,37 @@ mod tests {
                 .arg(folder.path().join("attach"))
                 .status();
             assert!(made.unwrap().success());
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            tokio::spawn(async move {
-                while let Ok((mut stream, _)) = listener.accept().await {
-                    let _ = stream.read(&mut [0; 512]).await;
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                }
-            });
-            Self { folder, state, address }
+            let mut addresses = Vec::new();
+            for _ in 0..3 {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                addresses.push(listener.local_addr().unwrap());
+                tokio::spawn(async move {
+                    while let Ok((mut stream, _)) = listener.accept().await {
+                        let _ = stream.read(&mut [0; 512]).await;
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                    }
+                });
+            }
+            Self { folder, state, addresses }
         }
 
         fn crew(&self) -> Crew {
             Crew::new(self.folder.path().join("attach"), self.state.clone())
         }
 
-        fn member(&self, service: Service, port: u16, fingerprint: &str) -> Member {
+        fn member(&self, service: Service, port: usize, fingerprint: &str) -> Program {
             self.running(service, port, fingerprint, &["/bin/sleep", "600"])
         }
 
-        fn running(&self, service: Service, port: u16, fingerprint: &str, command: &[&str]) -> Member {
-            let program = Program {
+        fn running(&self, service: Service, port: usize, fingerprint: &str, command: &[&str]) -> Program {
+            Program {
                 service,
                 command: command.iter().map(Into::into).collect(),
                 environment: Vec::new(),
-                port,
+                health: Health { address: self.addresses[port - 1], path: "/".into() },
                 more_ports: Vec::new(),
                 fingerprint: fingerprint.into(),
-            };
-            Member { program, address: self.address, health: "/healthz" }
+            }
         }
 
         fn pid(&self, service: Service) -> Option<u32> {

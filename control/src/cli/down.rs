@@ -1,0 +1,20 @@
+//! `attach down`.
+
+use super::StateArgs;
+use crate::supervise::down::down;
+
+/// Flags of `attach down`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), super::Error> {
+    let stopped = down(&args.state.state_dir()?).await?;
+    if stopped.is_empty() {
+        return super::print("nothing is running\n");
+    }
+    let names: Vec<_> = stopped.into_iter().map(|service| service.name()).collect();
+    super::print(&format!("stopped {}\n", names.join(", ")))
+}
