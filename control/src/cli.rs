@@ -11,6 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod settings_args;
+
+pub use settings_args::SettingsArgs;
+
 /// Identity for model servers and agents, inside Envoy.
 #[derive(Debug, Parser)]
 #[command(name = "attach", version, propagate_version = true)]
