@@ -3,15 +3,13 @@
 mod detach;
 mod down;
 mod logs;
+mod settings_args;
 mod status;
-mod up;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-mod settings_args;
 
 pub use settings_args::SettingsArgs;
 
@@ -27,8 +25,6 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start the gateway and whatever it needs, or bring what runs in line with the settings
-    Up(up::Args),
     /// Stop the gateway
     Down(down::Args),
     /// Say what runs
@@ -38,4 +34,47 @@ pub enum Command {
     /// Become another program, in a session of its own
     #[command(hide = true)]
     Detach(detach::Args),
+}
+
+/// Why a subcommand failed; its text is the one sentence the person reads.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] crate::settings::Invalid),
+    /// Processes, their records and their logs.
+    #[error(transparent)]
+    Supervise(#[from] crate::supervise::Error),
+    /// `attach detach` failed.
+    #[error(transparent)]
+    Detach(#[from] crate::supervise::detach::Failed),
+    /// Standard output is gone.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+impl Cli {
+    /// Runs the subcommand until it is done, or is told to stop.
+    ///
+    /// # Errors
+    /// One sentence for the person; the exit status is then 1.
+    pub async fn run(self) -> Result<ExitCode, Error> {
+        match self.command {
+            Command::Down(args) => down::run(args).await?,
+            Command::Status(args) => return status::run(args).await,
+            Command::Logs(args) => logs::run(args).await?,
+            Command::Detach(args) => return Err(detach::run(&args).into()),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints to standard output. A reader that has gone has seen enough; that is no error.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::Output),
+    }
 }

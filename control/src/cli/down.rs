@@ -1,17 +1,18 @@
 //! `attach down`.
 
-use super::StateArgs;
+use super::SettingsArgs;
 use crate::supervise::down::down;
+use crate::supervise::state::StateDir;
 
 /// Flags of `attach down`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    state: StateArgs,
+    settings: SettingsArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), super::Error> {
-    let stopped = down(&args.state.state_dir()?).await?;
+    let stopped = down(&StateDir::at(args.settings.state_dir()?)).await?;
     if stopped.is_empty() {
         return super::print("nothing is running\n");
     }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
-use super::StateArgs;
+use super::SettingsArgs;
 use crate::supervise::logs::Log;
 use crate::supervise::state::StateDir;
 
@@ -22,12 +22,12 @@ pub struct Args {
     #[arg(long, short = 'n', default_value_t = 20)]
     lines: usize,
     #[command(flatten)]
-    state: StateArgs,
+    settings: SettingsArgs,
 }
 
 /// A log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Name {
+enum Name {
     /// Envoy and the filter
     Envoy,
     /// Every request
@@ -55,7 +55,10 @@ impl Name {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), super::Error> {
-    let state = args.state.state_dir()?;
+    let state = StateDir::at(args.settings.state_dir()?);
+    if !state.root().is_dir() {
+        return Err(crate::supervise::Error::NoState(state.root().to_path_buf()).into());
+    }
     let names = if args.names.is_empty() { Name::ALL.to_vec() } else { args.names.clone() };
     tokio::select! {
         shown = show(&state, &names, &args) => match shown {
@@ -79,13 +82,15 @@ async fn show(state: &StateDir, names: &[Name], args: &Args) -> Result<(), super
     for (name, lines) in last {
         print(name, prefixed, &lines)?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         for (name, log) in &mut logs {
             print(name, prefixed, &log.read_lines()?)?;
         }
         tokio::time::sleep(POLL).await;
     }
-    Ok(())
 }
 
 fn print(name: &str, prefixed: bool, lines: &[Vec<u8>]) -> Result<(), super::Error> {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::StateArgs;
+use super::SettingsArgs;
+use crate::supervise::state::StateDir;
 use crate::supervise::status;
 
 /// Exit status when something that belongs to the gateway is not well.
@@ -16,11 +17,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    state: StateArgs,
+    settings: SettingsArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, super::Error> {
-    let status = status::look(&args.state.state_dir()?).await?;
+    let status = status::look(&StateDir::at(args.settings.state_dir()?)).await?;
     let text = if args.json {
         let mut text = serde_json::to_string_pretty(&status)
             .map_err(|error| super::Error::Output(std::io::Error::other(error)))?;

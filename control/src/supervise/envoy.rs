@@ -116,7 +116,7 @@ impl Search {
     /// The files of a name on `PATH`. Relative folders there are left out: what they mean changes.
     fn on_path(&self, name: &OsStr) -> impl Iterator<Item = PathBuf> {
         let folders = self.path.iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
-        folders.map(|folder| folder.join(name)).filter(|path| path.is_file())
+        folders.map(move |folder| folder.join(name)).filter(|path| path.is_file())
     }
 }
 

@@ -28,6 +28,9 @@ pub enum Error {
     /// Somebody else works on the same state folder.
     #[error("another `attach up` or `attach down` is at work on {}; wait until it has finished", .0.display())]
     Locked(PathBuf),
+    /// There is nothing to look at.
+    #[error("no gateway was ever started with the state folder {}: run `attach up`, or name its --state-dir or --port", .0.display())]
+    NoState(PathBuf),
     /// A port that somebody else holds.
     #[error("{0}")]
     Port(#[from] super::ports::PortError),
