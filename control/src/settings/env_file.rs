@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_does_not_hide_the_next_one() {
-        let (entries, bad) = parse("oops\nA=\"open\nB=2\n=x\nC=\"a\" b\nD=4");
+        let (entries, bad) = parse("oops\nA='open\nB=2\n=x\nC=\"a\" b\nD=4");
         assert_eq!(bad.iter().map(|b| b.line).collect::<Vec<_>>(), [1, 2, 4, 5]);
         assert_eq!(entries.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["B", "D"]);
     }

@@ -43,6 +43,12 @@ pub fn http(text: &str) -> Result<Url, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(format!("{shown} names no host"));
     }
+    // The parser lets more through than any name server would: '*' among them.
+    if let Some(Host::Domain(name)) = url.host()
+        && !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    {
+        return Err(format!("{shown} has a host that is no host name"));
+    }
     if url.port() == Some(0) {
         return Err(format!("{shown} has port 0; write 1 to 65535"));
     }
@@ -95,6 +101,8 @@ mod tests {
             ("ftp://example.com", false, false),
             ("example.com", false, false),
             ("https://", false, false),
+            ("https://*.example.com", false, false),
+            ("https://a'b.example.com", false, false),
             ("https://user:pw@example.com", false, false),
             ("https://example.com/#x", false, false),
             ("https://example.com/a b", false, false),
