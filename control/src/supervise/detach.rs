@@ -56,7 +56,11 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
     let service = program.service;
     let path = state.log(service);
     logs::rotate(&path)?;
+    if service == Service::Envoy {
+        logs::rotate(&state.log_named("access"))?;
+    }
     let log = open_log(&path)?;
+    let log_start = log.metadata().map_err(Error::file("read", &path))?.len();
     let error_log = log.try_clone().map_err(Error::file("open", &path))?;
     let mut child = Command::new(attach)
         .arg(SUBCOMMAND)
@@ -70,9 +74,9 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
         .stderr(error_log)
         .spawn()
         .map_err(|source| Error::Start { service, source })?;
-    let recorded = match Record::of(child.id(), program) {
+    let recorded = match Record::of(child.id(), program, log_start) {
         Some(record) => record.write(state, service).map(|()| record),
-        None => Err(Error::died(state, service)),
+        None => Err(Error::died(state, service, log_start)),
     };
     if recorded.is_err() {
         // Our own child, not yet waited for: its id cannot be anybody else's.

@@ -89,16 +89,22 @@ impl Error {
     }
 
     /// A service that has ended, with the end of its log.
-    pub(crate) fn died(state: &StateDir, service: Service) -> Self {
+    pub(crate) fn died(state: &StateDir, service: Service, log_start: u64) -> Self {
         let log = state.log(service);
-        let tail = logs::tail_text(&log, logs::TAIL_LINES);
+        let tail = logs::tail_text(&log, log_start, logs::TAIL_LINES);
         Self::Died { service, log, tail }
     }
 
     /// A service that does not answer, with the end of its log.
-    pub(crate) fn not_ready(state: &StateDir, service: Service, seconds: u64, answer: String) -> Self {
+    pub(crate) fn not_ready(
+        state: &StateDir,
+        service: Service,
+        log_start: u64,
+        seconds: u64,
+        answer: String,
+    ) -> Self {
         let log = state.log(service);
-        let tail = logs::tail_text(&log, logs::TAIL_LINES);
+        let tail = logs::tail_text(&log, log_start, logs::TAIL_LINES);
         Self::NotReady { service, seconds, answer, log, tail }
     }
 }

@@ -36,10 +36,11 @@ fn rotate_above(path: &Path, bytes: u64) -> Result<(), Error> {
     }
 }
 
-/// A log's last lines, as a text for an error; an unreadable log has none.
+/// The last lines that were written to a log since it had a certain length, as a text for an error; an
+/// unreadable log has none.
 #[must_use]
-pub fn tail_text(path: &Path, lines: usize) -> String {
-    let Ok((mut log, last)) = Log::tail(path, lines) else { return String::new() };
+pub fn tail_text(path: &Path, since: u64, lines: usize) -> String {
+    let Ok((mut log, last)) = Log::tail_since(path, since, lines) else { return String::new() };
     let mut text = String::new();
     for line in last.into_iter().chain(log.rest()) {
         text.push_str("  ");
@@ -67,6 +68,10 @@ impl Log {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn tail(path: &Path, lines: usize) -> Result<(Self, Vec<Vec<u8>>), Error> {
+        Self::tail_since(path, 0, lines)
+    }
+
+    fn tail_since(path: &Path, since: u64, lines: usize) -> Result<(Self, Vec<Vec<u8>>), Error> {
         let mut log = Self { path: path.to_path_buf(), file: None, offset: 0, open: Vec::new() };
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -75,12 +80,12 @@ impl Log {
         };
         let fail = |error| Error::file("read", path)(error);
         let length = file.metadata().map_err(fail)?.len();
-        let begin = length.saturating_sub(TAIL_BYTES);
+        let begin = length.saturating_sub(TAIL_BYTES).max(since);
         file.seek(SeekFrom::Start(begin)).map_err(fail)?;
         log.file = Some(file);
         log.offset = begin;
         let mut all = log.read_lines()?;
-        if begin > 0 && !all.is_empty() {
+        if begin > since && !all.is_empty() {
             // Most likely the second half of a line.
             all.remove(0);
         }
@@ -171,10 +176,11 @@ mod tests {
     fn the_tail_is_the_last_lines_and_the_unfinished_one() {
         let folder = Folder::new("tail");
         let log = folder.path().join("a.log");
-        assert_eq!(tail_text(&log, 2), "");
+        assert_eq!(tail_text(&log, 0, 2), "");
         std::fs::write(&log, "one\ntwo\nthree\nfou").unwrap();
-        assert_eq!(tail_text(&log, 2), "  two\n  three\n  fou");
-        assert_eq!(tail_text(&log, 0), "  fou");
+        assert_eq!(tail_text(&log, 0, 2), "  two\n  three\n  fou");
+        assert_eq!(tail_text(&log, 0, 0), "  fou");
+        assert_eq!(tail_text(&log, 8, 9), "  three\n  fou", "only what is new");
     }
 
     #[test]

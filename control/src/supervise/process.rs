@@ -35,6 +35,9 @@ pub struct Record {
     /// Other ports that it holds: Envoy's administration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_ports: Vec<u16>,
+    /// The length of its log when it was started: what is before belongs to others.
+    #[serde(default)]
+    pub log_start: u64,
     /// When it was started, in seconds since 1970.
     pub started: u64,
 }
@@ -42,7 +45,7 @@ pub struct Record {
 impl Record {
     /// Describes a process that has just been started; `None` when it is gone already.
     #[must_use]
-    pub fn of(pid: u32, program: &Program) -> Option<Self> {
+    pub fn of(pid: u32, program: &Program, log_start: u64) -> Option<Self> {
         Some(Self {
             pid,
             start_time: start_time(pid)?,
@@ -50,6 +53,7 @@ impl Record {
             port: program.health.address.port(),
             health: program.health.clone(),
             more_ports: program.more_ports.clone(),
+            log_start,
             started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         })
     }
@@ -215,7 +219,16 @@ mod tests {
     fn record(pid: u32) -> Record {
         let health = Health { address: "127.0.0.1:1".parse().unwrap(), path: "/".into() };
         let (start_time, fingerprint) = ("another".into(), "f".into());
-        Record { pid, start_time, fingerprint, port: 1, health, more_ports: vec![9], started: 2 }
+        Record {
+            pid,
+            start_time,
+            fingerprint,
+            port: 1,
+            health,
+            more_ports: vec![9],
+            log_start: 0,
+            started: 2,
+        }
     }
 
     #[test]

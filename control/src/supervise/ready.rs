@@ -89,13 +89,19 @@ pub async fn wait(state: &StateDir, service: Service, record: &Record) -> Result
         let answer = ask(&record.health).await;
         // After the question: had our process lost the race for the port, a stranger would have answered.
         if !record.is_running() {
-            return Err(Error::died(state, service));
+            return Err(Error::died(state, service, record.log_start));
         }
         if answer.is_ok() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::not_ready(state, service, DEADLINE.as_secs(), answer.to_string()));
+            return Err(Error::not_ready(
+                state,
+                service,
+                record.log_start,
+                DEADLINE.as_secs(),
+                answer.to_string(),
+            ));
         }
         sleep(POLL).await;
     }
