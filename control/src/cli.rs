@@ -2,6 +2,8 @@
 
 mod detach;
 mod down;
+mod engine;
+mod idp;
 mod logs;
 mod settings_args;
 mod status;
@@ -31,6 +33,10 @@ pub enum Command {
     Status(status::Args),
     /// Show the logs
     Logs(logs::Args),
+    /// Run the development identity provider: it trusts everyone, on loopback only
+    Idp(idp::Args),
+    /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
+    Engine(engine::Args),
     /// Become another program, in a session of its own
     #[command(hide = true)]
     Detach(detach::Args),
@@ -46,6 +52,12 @@ pub enum Error {
     /// Processes, their records and their logs.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
+    /// `attach idp` failed.
+    #[error(transparent)]
+    Idp(#[from] crate::idp::Error),
+    /// `attach engine` failed.
+    #[error(transparent)]
+    Engine(#[from] crate::serving::Error),
     /// `attach detach` failed.
     #[error(transparent)]
     Detach(#[from] crate::supervise::detach::Failed),
@@ -64,6 +76,8 @@ impl Cli {
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
+            Command::Idp(args) => idp::run(args).await?,
+            Command::Engine(args) => engine::run(args).await?,
             Command::Detach(args) => return Err(detach::run(&args).into()),
         }
         Ok(ExitCode::SUCCESS)
