@@ -95,13 +95,12 @@ pub async fn wait(state: &StateDir, service: Service, record: &Record) -> Result
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::not_ready(
-                state,
-                service,
-                record.log_start,
-                DEADLINE.as_secs(),
-                answer.to_string(),
-            ));
+            let why = match (service, &answer) {
+                (Service::Envoy, Answer::Status(503)) => ": it has no keys of any issuer",
+                _ => "",
+            };
+            let answer = format!("{answer}{why}");
+            return Err(Error::not_ready(state, service, record.log_start, DEADLINE.as_secs(), answer));
         }
         sleep(POLL).await;
     }
