@@ -1,7 +1,9 @@
 //! Attach Gateway's native side: the control service and everything the `attach` command does.
 
 pub mod cli;
+pub mod discover;
 pub mod engine;
+pub mod fetch;
 pub mod idp;
 pub mod logging;
 pub mod serving;
