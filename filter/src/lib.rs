@@ -1,1 +1,17 @@
-//! Attach Gateway's Envoy filter.
+//! Attach Gateway's Envoy filter: the thin edge between Envoy's callbacks and [`attach_core`].
+//!
+//! [`host`] is the only file that calls the host, [`shared`] says what the workers of an Envoy share,
+//! [`root`] runs beside the requests (configuration, keys), [`stream`] translates one request's callbacks.
+
+#![allow(missing_docs)] // The macro's entry point is all that is public, and it is not ours.
+
+mod host;
+mod root;
+mod shared;
+mod stream;
+mod worker;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
+}}

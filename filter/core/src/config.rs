@@ -4,8 +4,10 @@
 //! hand. Unknown fields are refused, so that a misspelt one cannot silently mean its default. Secrets
 //! never stand here: a field that ends in `_env` names an environment variable of the VM.
 //!
-//! Parsing only says that the document has the right shape. `compile` turns it into the
-//! policy that requests run on, and reports every error at once.
+//! Parsing only says that the document has the right shape. [`compile`] turns it into the
+//! [`Policy`](crate::policy::Policy) that requests run on, and reports every error at once.
+
+pub mod compile;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +27,7 @@ pub struct PluginConfig {
     /// OIDC issuers; the first one's subjects stand as they are, every other has a `user_prefix`.
     #[serde(default)]
     pub issuers: Vec<IssuerConfig>,
-    /// Routes beyond [`route::DEFAULT`](crate::policy::route::DEFAULT), looked at before them.
+    /// Routes of the engine's beyond [`route::DEFAULT`](crate::policy::route::DEFAULT), looked at after them.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
     /// What requests to the engine carry.
@@ -50,10 +52,28 @@ pub struct IssuerConfig {
     pub jwks: JwksConfig,
 }
 
-/// A JSON Web Key Set's address, split the way an Envoy callout needs it.
+/// Where an issuer's JSON Web Key Set is, and how long it serves.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
+    /// Where the set was when this was rendered.
+    pub keys: TargetConfig,
+    /// The issuer's discovery document, asked before each fetch whether the set has moved. It may move
+    /// within the host of `keys` or that of `discovery`. Absent where the set's address was set by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<TargetConfig>,
+    /// Seconds between two refreshes off the request path.
+    #[serde(default = "default_refresh_seconds")]
+    pub refresh_seconds: u64,
+    /// Seconds for which the last good set serves while no newer one can be had.
+    #[serde(default = "default_max_stale_seconds")]
+    pub max_stale_seconds: u64,
+}
+
+/// An address, split the way an Envoy callout needs it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct TargetConfig {
     /// The Envoy cluster to call.
     pub cluster: String,
     /// `https` or `http`.
@@ -62,12 +82,6 @@ pub struct JwksConfig {
     pub authority: String,
     /// Path and query, beginning with `/`.
     pub path: String,
-    /// Seconds between two refreshes off the request path.
-    #[serde(default = "default_refresh_seconds")]
-    pub refresh_seconds: u64,
-    /// Seconds for which the last good set serves while no newer one can be had.
-    #[serde(default = "default_max_stale_seconds")]
-    pub max_stale_seconds: u64,
 }
 
 /// Ten minutes, the original's.

@@ -58,15 +58,12 @@ pub const DEFAULT: &[(&str, Access, Destination)] = &[
 /// A path that a route names: literal segments, `*` for exactly one, a last `**` for any rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    segments: Vec<Segment>,
+    /// What every path of it begins with: it sorts out almost all of them in one comparison.
+    literal: Box<str>,
+    /// What follows, from the first `*` on; `None` stands for it.
+    rest: Vec<Option<Box<str>>>,
     /// Whether the pattern ended in `/**`.
     open: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Literal(Box<str>),
-    Any,
 }
 
 /// What is wrong with a route's path.
@@ -96,37 +93,43 @@ impl Pattern {
     /// # Errors
     /// See [`PatternError`]; the operator's fault.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let mut rest = text.strip_prefix('/').ok_or(PatternError::NotAbsolute)?;
-        let open = rest == "**" || rest.ends_with("/**");
-        if open {
-            rest = rest.strip_suffix("**").unwrap_or(rest);
-            rest = rest.strip_suffix('/').unwrap_or(rest);
+        if !text.starts_with('/') {
+            return Err(PatternError::NotAbsolute);
         }
-        let mut segments = Vec::new();
-        // "/" and "/**" have no segment of their own.
-        if !(open && rest.is_empty()) {
-            for segment in rest.split('/') {
-                segments.push(match segment {
-                    "*" => Segment::Any,
-                    s if s.contains('*') => return Err(PatternError::Wildcard),
-                    "" if text == "/" => Segment::Literal("".into()),
-                    s if irregular_segment(s) => return Err(PatternError::Irregular),
-                    s => Segment::Literal(s.into()),
-                });
+        let (path, open) = match text.strip_suffix("/**") {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        let mut literal = String::new();
+        let mut rest = Vec::new();
+        for segment in path.split('/').skip(1) {
+            match segment {
+                "*" => rest.push(None),
+                segment if segment.contains('*') => return Err(PatternError::Wildcard),
+                segment if irregular_segment(segment) && text != "/" => return Err(PatternError::Irregular),
+                segment if rest.is_empty() => {
+                    literal.push('/');
+                    literal.push_str(segment);
+                }
+                segment => rest.push(Some(segment.into())),
             }
         }
-        Ok(Self { segments, open })
+        Ok(Self { literal: literal.into(), rest, open })
     }
 
     /// Whether a path (without query) is one of the pattern's.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        let Some(path) = path.strip_prefix('/') else { return false };
-        let mut given = path.split('/');
-        for segment in &self.segments {
-            match (segment, given.next()) {
-                (Segment::Literal(want), Some(have)) if **want == *have => {}
-                (Segment::Any, Some(have)) if !have.is_empty() => {}
+        let Some(tail) = path.strip_prefix(&*self.literal) else { return false };
+        if self.rest.is_empty() {
+            return tail.is_empty() || (self.open && tail.starts_with('/'));
+        }
+        let Some(tail) = tail.strip_prefix('/') else { return false };
+        let mut given = tail.split('/');
+        for want in &self.rest {
+            match (want, given.next()) {
+                (Some(want), Some(have)) if **want == *have => {}
+                (None, Some(have)) if !have.is_empty() => {}
                 _ => return false,
             }
         }
@@ -166,6 +169,21 @@ mod tests {
         ] {
             let pattern_ = Pattern::parse(pattern).unwrap();
             assert_eq!(pattern_.matches(path), expected, "{pattern} against {path}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_whole_segment() {
+        let pattern = Pattern::parse("/x/*/y/**").unwrap();
+        for (path, expected) in [
+            ("/x/a/y", true),
+            ("/x/a/y/z", true),
+            ("/x/a/yz", false),
+            ("/x//y", false),
+            ("/x/a", false),
+            ("/xa/y", false),
+        ] {
+            assert_eq!(pattern.matches(path), expected, "{path}");
         }
     }
 

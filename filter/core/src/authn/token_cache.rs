@@ -1,0 +1,274 @@
+//! Tokens that were verified lately, so that the next request with one costs a look-up.
+//!
+//! Bounded by bytes in two generations: when the younger is full, the older is dropped whole and the
+//! younger takes its place; a hit in the older moves the entry to the younger. So the tokens in use stay,
+//! and memory never exceeds twice [`GENERATION_BYTES`]. Only verified tokens are kept: nobody without an
+//! issuer's key can fill it. The token itself is compared, never a hash alone.
+
+use core::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use hashbrown::hash_map::Entry as MapEntry;
+use hashbrown::{Equivalent, HashMap};
+
+use super::identity::Identity;
+use super::oidc::Accepted;
+use crate::clock::UnixMillis;
+
+/// What one generation may hold: tokens and entries.
+pub const GENERATION_BYTES: usize = 2 * 1024 * 1024;
+/// What an entry costs besides its token and its user's name; an estimate on the high side.
+const ENTRY_BYTES: usize = 512;
+/// The longest user agent whose session is remembered with the token.
+const MAX_AGENT_BYTES: usize = 512;
+
+/// A verified token.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose it is.
+    pub identity: Rc<Identity>,
+    provider: usize,
+    key_fingerprint: [u8; 32],
+    refused_from: UnixMillis,
+    /// The session of the user agent that came with it last.
+    session: Option<(Box<[u8]>, [u8; 64])>,
+}
+
+impl Entry {
+    fn new(accepted: Accepted) -> Self {
+        Self {
+            identity: Rc::new(accepted.identity),
+            provider: accepted.provider,
+            key_fingerprint: accepted.key_fingerprint,
+            refused_from: accepted.refused_from,
+            session: None,
+        }
+    }
+
+    /// The session id for a user agent, made by `make` unless it is the one that came last.
+    pub fn session(&mut self, user_agent: &[u8], make: impl FnOnce(&Identity) -> [u8; 64]) -> [u8; 64] {
+        if let Some((last, session)) = &self.session
+            && **last == *user_agent
+        {
+            return *session;
+        }
+        let session = make(&self.identity);
+        if user_agent.len() <= MAX_AGENT_BYTES {
+            self.session = Some((user_agent.into(), session));
+        }
+        session
+    }
+}
+
+/// The cache of one worker.
+#[derive(Default)]
+pub struct TokenCache {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
+    entries: HashMap<Token, Entry>,
+    bytes: usize,
+}
+
+#[derive(PartialEq, Eq)]
+struct Token(Box<[u8]>);
+
+/// A token that is looked for.
+#[derive(PartialEq, Eq)]
+struct Probe<'a>(&'a [u8]);
+
+/// Hashes the end of a token: a piece of its signature, which differs wherever tokens differ. Whoever could
+/// make many verified tokens with the same end holds an issuer's key.
+fn hash_end<H: Hasher>(token: &[u8], state: &mut H) {
+    match token.last_chunk::<8>() {
+        Some(end) => state.write_u64(u64::from_le_bytes(*end)),
+        None => state.write(token),
+    }
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_end(&self.0, state);
+    }
+}
+
+impl Hash for Probe<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_end(self.0, state);
+    }
+}
+
+impl Equivalent<Token> for Probe<'_> {
+    fn equivalent(&self, key: &Token) -> bool {
+        same(self.0, &key.0)
+    }
+}
+
+/// Whether two tokens are the same, eight bytes at a time: the module's `memcmp` goes byte by byte, which
+/// would be the dearest thing that happens to a request whose token is known.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    words.len() == other_words.len()
+        && rest == other_rest
+        && words.iter().zip(other_words).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+}
+
+impl core::fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("young", &self.young.entries.len())
+            .field("old", &self.old.entries.len())
+            .finish()
+    }
+}
+
+impl TokenCache {
+    /// The entry of a token that is still good.
+    pub fn get(&mut self, token: &[u8], now: UnixMillis) -> Option<&mut Entry> {
+        let probe = Probe(token);
+        match self.young.entries.get(&probe).map(|entry| now < entry.refused_from) {
+            Some(true) => self.young.entries.get_mut(&probe),
+            Some(false) => {
+                let (token, entry) = self.young.entries.remove_entry(&probe)?;
+                self.young.bytes = self.young.bytes.saturating_sub(cost(&token.0, &entry));
+                None
+            }
+            None => {
+                let (token, entry) = self.old.entries.remove_entry(&probe)?;
+                self.old.bytes = self.old.bytes.saturating_sub(cost(&token.0, &entry));
+                (now < entry.refused_from).then(|| self.keep(token, entry))
+            }
+        }
+    }
+
+    /// Keeps a token that was just accepted, and gives its entry back.
+    pub fn insert(&mut self, token: &[u8], accepted: Accepted) -> &mut Entry {
+        self.keep(Token(token.into()), Entry::new(accepted))
+    }
+
+    fn keep(&mut self, token: Token, entry: Entry) -> &mut Entry {
+        let bytes = cost(&token.0, &entry);
+        if self.young.bytes.saturating_add(bytes) > GENERATION_BYTES {
+            self.old = core::mem::take(&mut self.young);
+        }
+        match self.young.entries.entry(token) {
+            MapEntry::Occupied(mut found) => {
+                *found.get_mut() = entry;
+                found.into_mut()
+            }
+            MapEntry::Vacant(place) => {
+                self.young.bytes = self.young.bytes.saturating_add(bytes);
+                place.insert(entry)
+            }
+        }
+    }
+
+    /// Forgets every token of a provider whose key `holds` no longer knows: a token dies with its key.
+    pub fn retain(&mut self, provider: usize, holds: impl Fn(&[u8; 32]) -> bool) {
+        for generation in [&mut self.young, &mut self.old] {
+            generation.entries.retain(|_, entry| entry.provider != provider || holds(&entry.key_fingerprint));
+            generation.bytes = generation.entries.iter().map(|(token, entry)| cost(&token.0, entry)).sum();
+        }
+    }
+
+    /// How many tokens are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.young.entries.len().saturating_add(self.old.entries.len())
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn cost(token: &[u8], entry: &Entry) -> usize {
+    token
+        .len()
+        .saturating_add(entry.identity.user().len())
+        .saturating_add(MAX_AGENT_BYTES)
+        .saturating_add(ENTRY_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn accepted(user: &str, provider: usize, key: u8) -> Accepted {
+        Accepted {
+            identity: Identity::new(user.into()),
+            provider,
+            key_fingerprint: [key; 32],
+            refused_from: UnixMillis(2_000_000),
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_until_it_is_refused() {
+        let mut cache = TokenCache::default();
+        cache.insert(b"t", accepted("alice", 0, 1));
+        assert_eq!(cache.get(b"t", NOW).unwrap().identity.user(), "alice");
+        assert!(cache.get(b"T", NOW).is_none());
+        assert!(cache.get(b"t", UnixMillis(2_000_000)).is_none());
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn a_token_dies_with_its_key() {
+        let mut cache = TokenCache::default();
+        cache.insert(b"a", accepted("alice", 0, 1));
+        cache.insert(b"b", accepted("bob", 0, 2));
+        cache.insert(b"c", accepted("carol", 1, 1));
+        cache.retain(0, |key| *key == [2; 32]);
+        assert!(cache.get(b"a", NOW).is_none());
+        assert!(cache.get(b"b", NOW).is_some());
+        assert!(cache.get(b"c", NOW).is_some());
+    }
+
+    #[test]
+    fn a_million_tokens_take_no_more_room_than_a_few_thousand() {
+        let mut cache = TokenCache::default();
+        let mut most = 0;
+        for n in 0..100_000 {
+            cache.insert(format!("{n:0700}").as_bytes(), accepted("alice", 0, 1));
+            most = most.max(cache.len());
+            // The first token is in use all the time, and stays.
+            if n > 0 {
+                assert!(cache.get(format!("{:0700}", 0).as_bytes(), NOW).is_some());
+            }
+        }
+        assert!(most <= 2 * GENERATION_BYTES / 700, "{most}");
+        assert!(cache.young.bytes <= GENERATION_BYTES);
+    }
+
+    #[test]
+    fn tokens_that_differ_in_one_byte_are_not_the_same() {
+        let token: Vec<u8> = (0..100).collect();
+        for length in 0..100 {
+            assert!(same(&token[..length], &token.clone()[..length]));
+            assert!(!same(&token[..length], &token[..length + 1]));
+            for at in 0..length {
+                let mut other = token[..length].to_vec();
+                other[at] ^= 1;
+                assert!(!same(&token[..length], &other));
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_is_made_once_for_a_user_agent() {
+        let mut cache = TokenCache::default();
+        let entry = cache.insert(b"t", accepted("alice", 0, 1));
+        assert_eq!(entry.session(b"curl", |_| [1; 64]), [1; 64]);
+        assert_eq!(entry.session(b"curl", |_| [2; 64]), [1; 64]);
+        assert_eq!(entry.session(b"wget", |_| [2; 64]), [2; 64]);
+    }
+}

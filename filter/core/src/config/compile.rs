@@ -1,0 +1,368 @@
+//! From the document to the [`Policy`]: everything is judged once, here, and every error is reported.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::{IssuerConfig, JwksConfig, PluginConfig, TargetConfig, VERSION};
+use crate::authn::oidc::{Provider, without_slash};
+use crate::keys::discovery::Target;
+use crate::keys::turn::Schedule;
+use crate::policy::route::{Access, Destination, Pattern};
+use crate::policy::{KeySource, Policy, RoutePolicy};
+use crate::secret::Secret;
+
+/// What every DID begins with; no issuer's users may.
+pub const DID_PREFIX: &str = "did:";
+/// The fewest characters of the secret that filter and control share: 256 bits in hexadecimal.
+pub const SECRET_CHARS: usize = 64;
+/// The most issuers; each costs every worker a key set.
+const MAX_ISSUERS: usize = 32;
+/// The most routes; each is looked at on a request.
+const MAX_ROUTES: usize = 256;
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where in the document: `issuers[1].user_prefix`.
+    pub path: String,
+    /// What is wrong there; never a secret's value.
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+/// Reads a document and compiles it. `secret` gives the VM's environment variables.
+///
+/// # Errors
+/// Everything that is wrong with it; the operator's fault. A document that is out of shape has one error,
+/// since nothing behind it can be read.
+pub fn compile(text: &[u8], secret: &dyn Fn(&str) -> Option<String>) -> Result<Policy, Vec<ConfigError>> {
+    let config: PluginConfig = serde_json::from_slice(text).map_err(|error| {
+        vec![ConfigError { path: "configuration".to_owned(), problem: error.to_string() }]
+    })?;
+    let mut errors = Errors::default();
+    let policy = policy(&config, secret, &mut errors);
+    if errors.0.is_empty() { Ok(policy) } else { Err(errors.0) }
+}
+
+/// What is wrong with the users' prefixes of a list of issuers, with each issuer's place in the list.
+///
+/// Two issuers whose users could have the same name would share a quota and a memory, so each but the
+/// first has a prefix, none of them the beginning of another, and none that of a DID.
+#[must_use]
+pub fn prefix_problems(prefixes: &[&str]) -> Vec<(usize, String)> {
+    let mut problems = Vec::new();
+    for (at, prefix) in prefixes.iter().enumerate() {
+        if prefix.is_empty() {
+            if at > 0 {
+                problems.push((at, "every issuer but the first needs one, such as \"partner|\"".to_owned()));
+            }
+            continue;
+        }
+        if at == 0 {
+            problems.push((at, "the first issuer's users stand as they are: leave it empty".to_owned()));
+        }
+        if prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_graphic()) {
+            problems.push((at, "must be at most 64 visible ASCII characters".to_owned()));
+        }
+        if prefix.starts_with(DID_PREFIX) || DID_PREFIX.starts_with(*prefix) {
+            problems.push((at, format!("{prefix:?} is the beginning of a DID, or the other way round")));
+        }
+        for (other_at, other) in prefixes.iter().enumerate() {
+            if at != other_at && !other.is_empty() && other.starts_with(*prefix) {
+                problems.push((
+                    at,
+                    format!("{prefix:?} is the beginning of {other:?}, which is another issuer's"),
+                ));
+            }
+        }
+    }
+    problems
+}
+
+#[derive(Default)]
+struct Errors(Vec<ConfigError>);
+
+impl Errors {
+    fn add(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(ConfigError { path: path.into(), problem: problem.into() });
+    }
+}
+
+fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors: &mut Errors) -> Policy {
+    if config.version != VERSION {
+        errors.add("version", format!("this module reads version {VERSION}, this is {}", config.version));
+    }
+    if !config.public_url.starts_with("http://") && !config.public_url.starts_with("https://")
+        || config.public_url.ends_with('/')
+        || !config.public_url.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    {
+        errors.add("public_url", "must be an http or https address without a trailing slash");
+    }
+    if config.issuers.is_empty() {
+        errors.add("issuers", "at least one is needed, or nobody can be verified");
+    }
+    if config.issuers.len() > MAX_ISSUERS {
+        errors.add("issuers", format!("at most {MAX_ISSUERS}"));
+    }
+    if config.routes.len() > MAX_ROUTES {
+        errors.add("routes", format!("at most {MAX_ROUTES}"));
+    }
+    let prefixes: Vec<&str> = config.issuers.iter().map(|issuer| issuer.user_prefix.as_str()).collect();
+    for (at, problem) in prefix_problems(&prefixes) {
+        errors.add(format!("issuers[{at}].user_prefix"), problem);
+    }
+    for (at, issuer) in config.issuers.iter().enumerate() {
+        check_issuer(at, issuer, &config.issuers, errors);
+    }
+
+    Policy {
+        providers: config.issuers.iter().map(provider).collect(),
+        sources: config.issuers.iter().map(|issuer| key_source(&issuer.jwks)).collect(),
+        reserved: prefixes
+            .iter()
+            .filter(|prefix| !prefix.is_empty())
+            .chain([&DID_PREFIX])
+            .map(|prefix| (*prefix).into())
+            .collect(),
+        routes: routes(config, errors),
+        defaults: Policy::default_routes(),
+        engine_authorization: engine_authorization(config, secret, errors),
+        control_secret: control_secret(config, secret, errors),
+        resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
+    }
+}
+
+fn check_issuer(at: usize, issuer: &IssuerConfig, all: &[IssuerConfig], errors: &mut Errors) {
+    let path = |field: &str| format!("issuers[{at}].{field}");
+    if issuer.issuer.is_empty() {
+        errors.add(path("issuer"), "must not be empty");
+    }
+    let is_same = |other: &IssuerConfig| without_slash(&other.issuer) == without_slash(&issuer.issuer);
+    if all.iter().take(at).any(is_same) {
+        errors.add(path("issuer"), "is named twice; give one entry all its audiences");
+    }
+    if issuer.audiences.is_empty() || issuer.audiences.iter().any(String::is_empty) {
+        errors.add(path("audiences"), "at least one is needed, and none may be empty");
+    }
+    let jwks = &issuer.jwks;
+    check_target(&path("jwks.keys"), &jwks.keys, errors);
+    if let Some(discovery) = &jwks.discovery {
+        check_target(&path("jwks.discovery"), discovery, errors);
+    }
+    if jwks.refresh_seconds < 10 {
+        errors.add(path("jwks.refresh_seconds"), "must be at least 10");
+    }
+    if jwks.max_stale_seconds < jwks.refresh_seconds {
+        errors.add(path("jwks.max_stale_seconds"), "must be at least refresh_seconds");
+    }
+}
+
+fn check_target(path: &str, target: &TargetConfig, errors: &mut Errors) {
+    for (field, value) in [("cluster", &target.cluster), ("authority", &target.authority)] {
+        if value.is_empty() {
+            errors.add(format!("{path}.{field}"), "must not be empty");
+        }
+    }
+    if !matches!(target.scheme.as_str(), "http" | "https") {
+        errors.add(format!("{path}.scheme"), "must be http or https");
+    }
+    if !target.path.starts_with('/') {
+        errors.add(format!("{path}.path"), "must begin with '/'");
+    }
+}
+
+fn provider(issuer: &IssuerConfig) -> Provider {
+    Provider {
+        issuer: without_slash(&issuer.issuer).into(),
+        audiences: issuer.audiences.iter().map(|audience| audience.as_str().into()).collect(),
+        user_prefix: issuer.user_prefix.as_str().into(),
+    }
+}
+
+fn key_source(jwks: &JwksConfig) -> KeySource {
+    KeySource {
+        keys: target(&jwks.keys),
+        discovery: jwks.discovery.as_ref().map(target),
+        schedule: Schedule {
+            refresh: Duration::from_secs(jwks.refresh_seconds),
+            max_stale: Duration::from_secs(jwks.max_stale_seconds),
+        },
+    }
+}
+
+fn target(target: &TargetConfig) -> Target {
+    Target {
+        cluster: target.cluster.as_str().into(),
+        scheme: target.scheme.as_str().into(),
+        authority: target.authority.as_str().into(),
+        path: target.path.as_str().into(),
+    }
+}
+
+fn routes(config: &PluginConfig, errors: &mut Errors) -> Vec<(Pattern, RoutePolicy)> {
+    let mut routes = Vec::new();
+    for (at, route) in config.routes.iter().enumerate() {
+        if route.to != Destination::Engine {
+            errors.add(format!("routes[{at}].to"), "only the engine can be given routes");
+        }
+        if route.access == Access::Public && route.forward_credential {
+            errors.add(
+                format!("routes[{at}].forward_credential"),
+                "a public route's credentials are not verified, so they cannot travel on",
+            );
+        }
+        match Pattern::parse(&route.path) {
+            Ok(pattern) => routes.push((
+                pattern,
+                RoutePolicy {
+                    access: route.access,
+                    to: route.to,
+                    forward_credential: route.forward_credential,
+                },
+            )),
+            Err(error) => errors.add(format!("routes[{at}].path"), format!("{:?} {error}", route.path)),
+        }
+    }
+    routes
+}
+
+fn engine_authorization(
+    config: &PluginConfig,
+    secret: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Errors,
+) -> Option<Secret> {
+    let name = config.engine.api_key_env.as_deref()?;
+    match secret(name) {
+        Some(key) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Some(Secret::new(format!("Bearer {key}").into_bytes()))
+        }
+        _ => {
+            errors.add("engine.api_key_env", format!("the VM's environment variable {name} holds no key"));
+            None
+        }
+    }
+}
+
+fn control_secret(
+    config: &PluginConfig,
+    secret: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Errors,
+) -> Secret {
+    let name = &config.control.secret_env;
+    let value = secret(name).unwrap_or_default();
+    if value.len() < SECRET_CHARS || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
+        errors.add(
+            "control.secret_env",
+            format!("the VM's environment variable {name} must hold {SECRET_CHARS} hexadecimal digits"),
+        );
+    }
+    Secret::new(value.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn environment(name: &str) -> Option<String> {
+        match name {
+            "SECRET" => Some("0123456789abcdef".repeat(4)),
+            "KEY" => Some("sk-test".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn document() -> Value {
+        json!({
+            "version": 1,
+            "public_url": "http://localhost:8080",
+            "issuers": [{
+                "issuer": "https://idp.example/",
+                "audiences": ["attach"],
+                "jwks": {"keys": {"cluster": "idp_0", "scheme": "https", "authority": "idp.example", "path": "/jwks"}}
+            }],
+            "control": {"secret_env": "SECRET"}
+        })
+    }
+
+    fn errors(document: &Value) -> Vec<String> {
+        match compile(document.to_string().as_bytes(), &environment) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.into_iter().map(|error| error.path).collect(),
+        }
+    }
+
+    #[test]
+    fn a_whole_document_compiles() {
+        let policy = compile(document().to_string().as_bytes(), &environment).unwrap();
+        assert_eq!(&*policy.providers[0].issuer, "https://idp.example");
+        assert_eq!(policy.sources[0].schedule.refresh, Duration::from_secs(600));
+        assert_eq!(&*policy.resource_metadata, "http://localhost:8080/.well-known/oauth-protected-resource");
+    }
+
+    #[test]
+    fn every_error_is_named_at_once() {
+        let mut bad = document();
+        bad["version"] = json!(2);
+        bad["public_url"] = json!("localhost/");
+        bad["issuers"][0]["audiences"] = json!([]);
+        bad["issuers"][0]["jwks"]["keys"]["scheme"] = json!("ftp");
+        bad["routes"] = json!([{"path": "nowhere"}, {"path": "/x", "to": "control"}]);
+        bad["engine"] = json!({"api_key_env": "NONE"});
+        bad["control"]["secret_env"] = json!("NONE");
+        assert_eq!(
+            errors(&bad),
+            [
+                "version",
+                "public_url",
+                "issuers[0].audiences",
+                "issuers[0].jwks.keys.scheme",
+                "routes[0].path",
+                "routes[1].to",
+                "engine.api_key_env",
+                "control.secret_env",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        let mut bad = document();
+        bad["isuers"] = json!([]);
+        assert_eq!(errors(&bad), ["configuration"]);
+        assert_eq!(compile(b"", &environment).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn prefixes_that_could_make_two_users_one_are_refused() {
+        for (prefixes, wrong) in [
+            (vec![""], vec![]),
+            (vec!["", "a|", "b|"], vec![]),
+            (vec!["x"], vec![0]),
+            (vec!["", ""], vec![1]),
+            (vec!["", "a", "ab"], vec![1]),
+            (vec!["", "ab", "a"], vec![2]),
+            (vec!["", "a|", "a|"], vec![1, 2]),
+            (vec!["", "did:x"], vec![1]),
+            (vec!["", "d"], vec![1]),
+            (vec!["", "a b"], vec![1]),
+        ] {
+            let found: Vec<usize> = prefix_problems(&prefixes).into_iter().map(|(at, _)| at).collect();
+            assert_eq!(found, wrong, "{prefixes:?}");
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        let mut bad = document();
+        bad["control"]["secret_env"] = json!("SHORT");
+        let secret = |name: &str| (name == "SHORT").then(|| "hunter2".to_owned());
+        let errors = compile(bad.to_string().as_bytes(), &secret).unwrap_err();
+        assert!(!format!("{errors:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,156 @@
+//! The host's functions, as the filter wants them: bytes in, bytes out, failures as values.
+//!
+//! The only file that calls `proxy_wasm::hostcalls`, whose string getters panic on bytes that are not
+//! UTF-8 and whose other functions panic on a status they do not expect; those used here do so only on
+//! statuses that Envoy does not return for them.
+
+use std::time::{Duration, SystemTime};
+
+use attach_core::clock::UnixMillis;
+use attach_core::crypto::{Hash, HostVerifier};
+use attach_core::keys::discovery::Target;
+use attach_core::reply::LocalReply;
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
+
+/// The wall clock.
+pub(crate) fn now() -> UnixMillis {
+    let time = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A line in Envoy's log.
+pub(crate) fn log(level: LogLevel, message: &str) {
+    let _ = hostcalls::log(level, message);
+}
+
+/// Calls the root's tick that often.
+pub(crate) fn tick_every(period: Duration) {
+    let _ = hostcalls::set_tick_period(period);
+}
+
+/// The plugin's configuration.
+pub(crate) fn configuration(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// All request headers, in one call: it costs what a single header costs.
+pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// All request trailers.
+pub(crate) fn request_trailers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestTrailers).unwrap_or_default()
+}
+
+/// Sets a request header in place of all of its name.
+pub(crate) fn set_request_header(name: &str, value: &[u8]) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value));
+}
+
+/// Removes all request headers of a name.
+pub(crate) fn remove_request_header(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
+}
+
+/// Removes all request trailers of a name.
+pub(crate) fn remove_request_trailer(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpRequestTrailers, name);
+}
+
+/// Sets a response header in place of all of its name.
+pub(crate) fn set_response_header(name: &str, value: &[u8]) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, name, Some(value));
+}
+
+/// Answers the request of the effective context; the host sends it when the callback has returned.
+pub(crate) fn reply(reply: &LocalReply) {
+    let headers = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let _ = hostcalls::send_http_response(u32::from(reply.status), headers, Some(reply.body.as_bytes()));
+}
+
+/// Goes on with the paused request of the effective context, when the callback has returned.
+pub(crate) fn resume_request() {
+    let _ = hostcalls::resume_http_request();
+}
+
+/// Makes another context the one that host calls are about; `false` if it is gone.
+pub(crate) fn act_for(context: u32) -> bool {
+    hostcalls::set_effective_context(context).is_ok()
+}
+
+/// Starts fetching something; `None` if the host does not take the call.
+pub(crate) fn fetch(target: &Target, timeout: Duration) -> Option<u32> {
+    let headers = vec![
+        (":method", "GET"),
+        (":scheme", &*target.scheme),
+        (":authority", &*target.authority),
+        (":path", &*target.path),
+        ("accept", "application/json"),
+    ];
+    hostcalls::dispatch_http_call(&target.cluster, headers, None, Vec::new(), timeout).ok()
+}
+
+/// The status of the answer to a call; `None` where there is none, as after a reset.
+pub(crate) fn answer_status() -> Option<u16> {
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok()??;
+    core::str::from_utf8(&status).ok()?.parse().ok()
+}
+
+/// The body of the answer to a call.
+pub(crate) fn answer_body(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// A value that all workers share, and its version.
+pub(crate) fn shared(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+    hostcalls::get_shared_data(key).unwrap_or((None, None))
+}
+
+/// Writes such a value; with a version, only if it still is that one. `false`: somebody else was first.
+///
+/// The host takes any version for a key that is not there yet, so a key must exist before workers can
+/// compete for it.
+pub(crate) fn set_shared(key: &str, value: &[u8], version: Option<u32>) -> bool {
+    hostcalls::set_shared_data(key, Some(value), version).is_ok()
+}
+
+/// Envoy's own signature check, a foreign function by the name of `verify_signature`.
+pub(crate) struct EnvoyVerifier;
+
+impl HostVerifier for EnvoyVerifier {
+    fn verify(&self, hash: Hash, spki: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
+        let mut arguments = Vec::with_capacity(
+            spki.len().saturating_add(signature.len()).saturating_add(message.len()).saturating_add(32),
+        );
+        for (field, bytes) in [(1, hash.name().as_bytes()), (2, spki), (3, signature), (4, message)] {
+            put_bytes(&mut arguments, field, bytes);
+        }
+        match hostcalls::call_foreign_function("verify_signature", Some(&arguments)) {
+            Ok(answer) => Some(answer.is_some_and(|answer| is_true(&answer))),
+            // No such function, or one that does not read these arguments: another way must be found.
+            Err(Status::NotFound | Status::BadArgument | _) => None,
+        }
+    }
+}
+
+/// A length-delimited field of a Protocol Buffers message.
+fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    message.push(field << 3 | 2);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        #[allow(clippy::cast_possible_truncation)] // Seven bits of it are meant.
+        message.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    message.push(length as u8);
+    message.extend_from_slice(bytes);
+}
+
+/// Whether field 1 of a Protocol Buffers message, a boolean, is true. Field 2, an error text, may follow.
+fn is_true(message: &[u8]) -> bool {
+    message.starts_with(&[1 << 3, 1])
+}

@@ -1,0 +1,197 @@
+//! What runs beside the requests: reading the configuration, and keeping every issuer's keys.
+//!
+//! The tick runs in every worker and on the main thread. It looks at what all of them share, takes over
+//! keys that another has fetched, fetches when it is this worker's turn, and lets waiting requests look
+//! again. Callouts are made here and nowhere else: one made for a request would die with it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use attach_core::clock::UnixMillis;
+use attach_core::config::compile::compile;
+use attach_core::keys::KeySet;
+use attach_core::keys::discovery::{self, Target};
+use attach_core::keys::jwk;
+use attach_core::keys::turn::{FETCH_TIMEOUT, Record, Turn};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
+
+use crate::host;
+use crate::shared::SharedKeys;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// How often a worker looks at what all share. A request that waits for keys waits that much longer.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The root context of one worker.
+pub(crate) struct Root {
+    context: u32,
+    worker: Option<Rc<Worker>>,
+    shared: Vec<SharedKeys>,
+    /// Fetches under way, by callout; at most one per issuer.
+    fetches: BTreeMap<u32, Fetch>,
+}
+
+/// A callout that has not been answered.
+struct Fetch {
+    issuer: usize,
+    /// The record of this worker's turn.
+    turn: Record,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Discovery,
+    Keys,
+}
+
+impl Root {
+    pub(crate) fn new(context: u32) -> Self {
+        Self { context, worker: None, shared: Vec::new(), fetches: BTreeMap::new() }
+    }
+
+    /// Follows what all workers share of one issuer, and fetches if it is this worker's turn.
+    fn follow(&mut self, worker: &Worker, issuer: usize, now: UnixMillis) {
+        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer))
+        else {
+            return;
+        };
+        let Some((record, version)) = shared.record() else { return };
+        let Some(turn) = worker.observe(issuer, record, now, || shared.set(record.generation)) else {
+            return;
+        };
+        if let Turn::Lead(turn) = turn
+            && shared.set_record(&turn, Some(version))
+        {
+            match &source.discovery {
+                Some(discovery) => self.fetch(worker, issuer, turn, What::Discovery, discovery),
+                None => self.fetch(worker, issuer, turn, What::Keys, &source.keys),
+            }
+        }
+    }
+
+    fn fetch(&mut self, worker: &Worker, issuer: usize, turn: Record, what: What, target: &Target) {
+        match host::fetch(target, FETCH_TIMEOUT) {
+            Some(callout) => {
+                self.fetches.insert(callout, Fetch { issuer, turn, what });
+            }
+            None => self.failed(worker, issuer, turn, "Envoy does not take the call; is its cluster there?"),
+        }
+    }
+
+    /// Takes the discovery document, and fetches the keys from where it says; if it says nothing that can
+    /// be used, from where they were.
+    fn discovered(&mut self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
+        let (Some(source), Some(provider)) =
+            (worker.policy.sources.get(issuer), worker.policy.providers.get(issuer))
+        else {
+            return;
+        };
+        let known = [Some(&source.keys), source.discovery.as_ref()];
+        let known: Vec<&Target> = known.into_iter().flatten().collect();
+        let target = answer(body_size, discovery::MAX_BYTES).and_then(|document| {
+            discovery::keys_of(&document, &provider.issuer, &known).map_err(|error| error.to_string())
+        });
+        let target = target.unwrap_or_else(|problem| {
+            let issuer = &provider.issuer;
+            host::log(
+                LogLevel::Warn,
+                &format!("discovery of {issuer}: {problem}; asking where the keys were"),
+            );
+            source.keys.clone()
+        });
+        self.fetch(worker, issuer, turn, What::Keys, &target);
+    }
+
+    /// Takes a key set, for this worker and for all.
+    fn fetched(&self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
+        let parsed = answer(body_size, jwk::MAX_BYTES)
+            .and_then(|text| KeySet::parse(&text).map(|set| (text, set)).map_err(|error| error.to_string()));
+        let (text, set) = match parsed {
+            Ok(parsed) => parsed,
+            Err(problem) => return self.failed(worker, issuer, turn, &problem),
+        };
+        let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
+        else {
+            return;
+        };
+        // The lease outlives the fetch, so nobody else has written the record meanwhile.
+        let record = turn.fetched(host::now());
+        shared.set_set(record.generation, &text);
+        shared.set_record(&record, None);
+        host::log(LogLevel::Info, &format!("keys of {}: {} loaded", provider.issuer, set.len()));
+        worker.adopt(issuer, record, set);
+    }
+
+    fn failed(&self, worker: &Worker, issuer: usize, turn: Record, problem: &str) {
+        if let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
+        {
+            shared.set_record(&turn.failed(), None);
+            let issuer = &provider.issuer;
+            host::log(LogLevel::Warn, &format!("keys of {issuer}: {problem}; the last good set stays"));
+        }
+    }
+}
+
+/// The body of a callout's answer, if it is a good one and not too large to be looked at.
+fn answer(size: usize, max: usize) -> Result<Vec<u8>, String> {
+    match host::answer_status() {
+        Some(200..=299) if size > max => Err(format!("{size} bytes, more than {max}")),
+        Some(200..=299) => Ok(host::answer_body(size)),
+        Some(status) => Err(format!("status {status}")),
+        None => Err("no answer".to_owned()),
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
+        let Some(worker) = self.worker.clone() else { return };
+        if let Some(Fetch { issuer, turn, what }) = self.fetches.remove(&callout) {
+            match what {
+                What::Discovery => self.discovered(&worker, issuer, turn, body_size),
+                What::Keys => self.fetched(&worker, issuer, turn, body_size),
+            }
+            worker.wake(self.context);
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match compile(&host::configuration(size), &|name| std::env::var(name).ok()) {
+            Ok(policy) => {
+                self.shared = policy.sources.iter().map(SharedKeys::of).collect();
+                self.worker = Some(Rc::new(Worker::new(policy)));
+                // Calls cannot be made before the first tick.
+                host::tick_every(TICK);
+                true
+            }
+            Err(errors) => {
+                for error in errors {
+                    host::log(LogLevel::Error, &format!("configuration refused: {error}"));
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(worker) = self.worker.clone() else { return };
+        let now = host::now();
+        for issuer in 0..worker.policy.sources.len() {
+            self.follow(&worker, issuer, now);
+        }
+        worker.wake(self.context);
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context, self.worker.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}

@@ -1,0 +1,62 @@
+//! What the workers of an Envoy share about one issuer's keys: a record of whose turn it is to fetch them,
+//! and the set that was fetched last.
+//!
+//! Names hold a hash of where the keys come from, so that after a change of configuration nobody reads
+//! another issuer's. The record is made by whoever configures first, which is the main thread, before any
+//! worker runs; workers only swap it.
+
+use attach_core::crypto::sha256_hex;
+use attach_core::keys::turn::Record;
+use attach_core::policy::KeySource;
+
+use crate::host;
+
+/// The two shared values of an issuer.
+pub(crate) struct SharedKeys {
+    record: String,
+    set: String,
+}
+
+impl SharedKeys {
+    /// Their names; the record is there afterwards.
+    pub(crate) fn of(source: &KeySource) -> Self {
+        let place = sha256_hex(&[
+            source.keys.cluster.as_bytes(),
+            b" ",
+            source.keys.scheme.as_bytes(),
+            b"://",
+            source.keys.authority.as_bytes(),
+            source.keys.path.as_bytes(),
+        ]);
+        let place = String::from_utf8_lossy(&place).into_owned();
+        let keys = Self { record: format!("attach/turn/{place}"), set: format!("attach/keys/{place}") };
+        if keys.record().is_none() {
+            host::set_shared(&keys.record, &Record::default().to_bytes(), None);
+        }
+        keys
+    }
+
+    /// The record and its version.
+    pub(crate) fn record(&self) -> Option<(Record, u32)> {
+        let (bytes, version) = host::shared(&self.record);
+        Some((Record::from_bytes(&bytes?)?, version?))
+    }
+
+    /// Writes the record; with a version, only if nobody has written it since.
+    pub(crate) fn set_record(&self, record: &Record, version: Option<u32>) -> bool {
+        host::set_shared(&self.record, &record.to_bytes(), version)
+    }
+
+    /// The set of a generation, as it was fetched.
+    pub(crate) fn set(&self, generation: u64) -> Option<Vec<u8>> {
+        let (bytes, _) = host::shared(&self.set);
+        let bytes = bytes?;
+        let (stamp, text) = bytes.split_first_chunk::<8>()?;
+        (u64::from_le_bytes(*stamp) == generation).then(|| text.to_vec())
+    }
+
+    /// Publishes the set of a generation; its record must follow.
+    pub(crate) fn set_set(&self, generation: u64, text: &[u8]) {
+        host::set_shared(&self.set, &[&generation.to_le_bytes(), text].concat(), None);
+    }
+}
