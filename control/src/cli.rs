@@ -5,6 +5,7 @@ mod down;
 mod engine;
 mod idp;
 mod logs;
+mod serve;
 mod settings_args;
 mod status;
 
@@ -37,6 +38,8 @@ pub enum Command {
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
     Engine(engine::Args),
+    /// Run the control service: the filter's native companion, on loopback
+    Serve(serve::Args),
     /// Become another program, in a session of its own
     #[command(hide = true)]
     Detach(detach::Args),
@@ -58,6 +61,9 @@ pub enum Error {
     /// `attach engine` failed.
     #[error(transparent)]
     Engine(#[from] crate::serving::Error),
+    /// `attach serve` failed.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
     /// `attach detach` failed.
     #[error(transparent)]
     Detach(#[from] crate::supervise::detach::Failed),
@@ -78,6 +84,7 @@ impl Cli {
             Command::Logs(args) => logs::run(args).await?,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
+            Command::Serve(args) => serve::run(args).await?,
             Command::Detach(args) => return Err(detach::run(&args).into()),
         }
         Ok(ExitCode::SUCCESS)
