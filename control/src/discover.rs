@@ -39,6 +39,8 @@ pub struct ResolvedIssuer {
     pub issuer: Issuer,
     /// Where its keys are.
     pub jwks_url: Url,
+    /// Its discovery document, when that is where [`jwks_url`](Self::jwks_url) stands.
+    pub discovery_url: Option<Url>,
     /// How that was found.
     pub from: KeysFrom,
     /// Where it grants tokens, when its discovery document says so.

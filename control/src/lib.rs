@@ -6,6 +6,7 @@ pub mod engine;
 pub mod fetch;
 pub mod idp;
 pub mod logging;
+pub mod render;
 pub mod serve;
 pub mod serving;
 pub mod settings;

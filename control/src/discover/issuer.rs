@@ -39,8 +39,8 @@ pub(super) async fn resolve(
     let base = Url::parse(&issuer.issuer).map_err(|error| problem(format!("is no address: {error}")))?;
     if dev {
         let (jwks_url, token) = (below(&base, DEV_JWKS), below(&base, DEV_TOKEN));
-        let from = KeysFrom::DevIdp;
-        return Ok((ResolvedIssuer { issuer, jwks_url, from, token_endpoint: Some(token) }, None));
+        let resolved = found(issuer, jwks_url, KeysFrom::DevIdp);
+        return Ok((ResolvedIssuer { token_endpoint: Some(token), ..resolved }, None));
     }
     if let Some(jwks_url) = issuer.jwks_url.clone() {
         let named = if setting == "OIDC_ISSUER" {
@@ -62,8 +62,7 @@ pub(super) async fn resolve(
                 });
             }
         };
-        let from = KeysFrom::Setting;
-        return Ok((ResolvedIssuer { issuer, jwks_url, from, token_endpoint: None }, notice));
+        return Ok((found(issuer, jwks_url, KeysFrom::Setting), notice));
     }
 
     let document_url = below(&base, "/.well-known/openid-configuration");
@@ -75,17 +74,14 @@ pub(super) async fn resolve(
     })?;
     let status = answer.status;
     if let Some(document) = answer.json().filter(Value::is_object) {
-        let found = read_document(&issuer.issuer, &document_url, &document).map_err(problem)?;
-        let from = KeysFrom::Discovery;
-        let (jwks_url, token_endpoint) = found;
-        return Ok((ResolvedIssuer { issuer, jwks_url, from, token_endpoint }, None));
+        let (jwks_url, token_endpoint) =
+            read_document(&issuer.issuer, &document_url, &document).map_err(problem)?;
+        let resolved = found(issuer, jwks_url, KeysFrom::Discovery);
+        return Ok((ResolvedIssuer { discovery_url: Some(document_url), token_endpoint, ..resolved }, None));
     }
     let jwks_url = below(&base, "/.well-known/jwks.json");
     match key_set(fetcher, &jwks_url).await {
-        Ok(()) => {
-            let from = KeysFrom::WellKnown;
-            Ok((ResolvedIssuer { issuer, jwks_url, from, token_endpoint: None }, None))
-        }
+        Ok(()) => Ok((found(issuer, jwks_url, KeysFrom::WellKnown), None)),
         Err(why) => Err(problem(format!(
             "{} has neither a discovery document ({document_url}: {}) nor keys ({jwks_url}: {why}); correct it, or say where the keys are with {}",
             issuer.issuer,
@@ -97,6 +93,10 @@ pub(super) async fn resolve(
             if setting == "OIDC_ISSUER" { "OIDC_JWKS_URL" } else { "jwks_url" },
         ))),
     }
+}
+
+fn found(issuer: Issuer, jwks_url: Url, from: KeysFrom) -> ResolvedIssuer {
+    ResolvedIssuer { issuer, jwks_url, discovery_url: None, from, token_endpoint: None }
 }
 
 /// What of a discovery document is used.
