@@ -8,6 +8,7 @@ mod logs;
 mod serve;
 mod settings_args;
 mod status;
+mod up;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start the gateway and whatever it needs, or bring what runs in line with the settings
+    Up(up::Args),
     /// Stop the gateway
     Down(down::Args),
     /// Say what runs
@@ -52,6 +55,9 @@ pub enum Error {
     /// The settings.
     #[error(transparent)]
     Settings(#[from] crate::settings::Invalid),
+    /// `attach up` failed.
+    #[error(transparent)]
+    Up(#[from] crate::up::Error),
     /// Processes, their records and their logs.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
@@ -79,6 +85,7 @@ impl Cli {
     /// One sentence for the person; the exit status is then 1.
     pub async fn run(self) -> Result<ExitCode, Error> {
         match self.command {
+            Command::Up(args) => up::run(args).await?,
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
