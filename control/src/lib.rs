@@ -11,4 +11,6 @@ pub mod serve;
 pub mod serving;
 pub mod settings;
 pub mod shutdown;
+pub mod supervise;
 pub mod trust;
+pub mod up;
