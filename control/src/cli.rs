@@ -9,6 +9,7 @@ mod logs;
 mod serve;
 mod settings_args;
 mod status;
+mod up;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start the gateway and whatever it needs, or bring what runs in line with the settings
+    Up(up::Args),
     /// Stop the gateway
     Down(down::Args),
     /// Say what runs
@@ -61,6 +64,9 @@ pub enum Error {
     /// The configuration cannot be rendered.
     #[error(transparent)]
     Render(#[from] crate::render::RenderError),
+    /// `attach up` failed.
+    #[error(transparent)]
+    Up(#[from] crate::up::Error),
     /// Processes, their records and their logs.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
@@ -88,6 +94,7 @@ impl Cli {
     /// One sentence for the person; the exit status is then 1.
     pub async fn run(self) -> Result<ExitCode, Error> {
         match self.command {
+            Command::Up(args) => up::run(args).await?,
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
