@@ -1,5 +1,6 @@
 //! The `attach` command line: one file per subcommand, each a thin call of the module that does the work.
 
+mod config;
 mod detach;
 mod down;
 mod engine;
@@ -37,6 +38,8 @@ pub enum Command {
     Status(status::Args),
     /// Show the logs
     Logs(logs::Args),
+    /// Check the settings, or print the configuration they make
+    Config(config::Args),
     /// Run the development identity provider: it trusts everyone, on loopback only
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
@@ -58,6 +61,12 @@ pub enum Error {
     /// `attach up` failed.
     #[error(transparent)]
     Up(#[from] crate::up::Error),
+    /// An issuer does not answer as it must.
+    #[error(transparent)]
+    Discover(#[from] crate::discover::DiscoverError),
+    /// The configuration cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::RenderError),
     /// Processes, their records and their logs.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
@@ -89,6 +98,7 @@ impl Cli {
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
+            Command::Config(args) => config::run(args).await?,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
             Command::Serve(args) => serve::run(args).await?,
