@@ -6,6 +6,16 @@ use crate::headers::Field;
 /// The longest token, in bytes. A longer one costs memory before it can be judged.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
+/// What would be the token of a header in its usual form, unchecked: good for looking it up among tokens
+/// that were checked, and for nothing else.
+#[must_use]
+pub fn usual_bearer(authorization: Field<'_>) -> Option<&[u8]> {
+    match authorization {
+        Field::One(value) => value.strip_prefix(b"Bearer "),
+        Field::Absent | Field::Many => None,
+    }
+}
+
 /// The bearer token of an `Authorization` header (RFC 6750 section 2.1, scheme in any case: RFC 9110
 /// section 11.1).
 ///

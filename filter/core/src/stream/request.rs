@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::stop::Stop;
 use super::{Effect, Env, Flow, Forwarding, Output, Stream};
-use crate::authn::extract::bearer;
+use crate::authn::extract::{bearer, usual_bearer};
 use crate::authn::oidc::{self, Failure};
+use crate::authn::token_cache::Entry;
 use crate::clock::UnixMillis;
 use crate::headers::{Field, Pairs, RequestHead, is_attach, plain_path};
 use crate::policy::RoutePolicy;
@@ -60,6 +61,12 @@ impl Idle {
             strip_credential(env, route, head.authorization != Field::Absent, out);
             return Ok((Stream::Passthrough, Flow::Continue));
         }
+        // Every byte of a credential is looked at once, before its token is known; then it is compared.
+        if let Some(token) = usual_bearer(head.authorization)
+            && let Some(forwarding) = recall(env, token, head.user_agent)
+        {
+            return Ok(forward(env, route, forwarding, out));
+        }
         let token = bearer(head.authorization).map_err(Stop::Refused)?;
         match judge(env, token, head.user_agent) {
             Ok(forwarding) => Ok(forward(env, route, forwarding, out)),
@@ -108,19 +115,24 @@ fn health(env: &Env<'_>, route: RoutePolicy, out: &mut dyn Output) -> Result<(St
     Ok((Stream::Replied, Flow::Pause))
 }
 
-/// Verifies a token, or finds that it was verified lately.
+/// Finds that a token was verified lately.
+fn recall(env: &mut Env<'_>, token: &[u8], user_agent: &[u8]) -> Option<Forwarding> {
+    env.tokens.get(token, env.now).map(|entry| forwarding(entry, user_agent))
+}
+
+/// Verifies a token, if it is not known by now.
 fn judge(env: &mut Env<'_>, token: &str, user_agent: &[u8]) -> Result<Forwarding, Failure> {
-    let make = |identity: &_| stamp::session_id(identity, user_agent);
-    if let Some(entry) = env.tokens.get(token, env.now) {
-        return Ok(Forwarding {
-            session: entry.session(user_agent, make),
-            identity: Rc::clone(&entry.identity),
-        });
+    if let Some(forwarding) = recall(env, token.as_bytes(), user_agent) {
+        return Ok(forwarding);
     }
-    let accepted =
-        oidc::authenticate(token, &env.policy.providers, &env.policy.reserved, env.keys, env.host, env.now)?;
-    let entry = env.tokens.insert(token, accepted);
-    Ok(Forwarding { session: entry.session(user_agent, make), identity: Rc::clone(&entry.identity) })
+    let (policy, now) = (env.policy, env.now);
+    let accepted = oidc::authenticate(token, &policy.providers, &policy.reserved, env.keys, env.host, now)?;
+    Ok(forwarding(env.tokens.insert(token.as_bytes(), accepted), user_agent))
+}
+
+fn forwarding(entry: &mut Entry, user_agent: &[u8]) -> Forwarding {
+    let session = entry.session(user_agent, |identity| stamp::session_id(identity, user_agent));
+    Forwarding { session, identity: Rc::clone(&entry.identity) }
 }
 
 fn forward(

@@ -1,0 +1,47 @@
+//! The flags of every subcommand that reads the settings.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::settings::{self, Invalid, Problem, Settings, Sources};
+
+/// Where the settings are, and the two that are most often wanted different for once.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SettingsArgs {
+    /// File of settings (KEY=value lines); the environment wins over it [default: .env in this folder, if any]
+    #[arg(long, value_name = "PATH")]
+    pub env_file: Option<PathBuf>,
+    /// Folder for process ids, secrets and logs [default: $XDG_STATE_HOME/attach/PORT or ~/.local/state/attach/PORT]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Address the gateway listens on; wins over HOST
+    #[arg(long, value_name = "IP")]
+    pub host: Option<String>,
+    /// Port the gateway listens on; wins over PORT
+    #[arg(long, value_name = "N")]
+    pub port: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Reads and checks the settings these flags, the environment and the files make.
+    ///
+    /// # Errors
+    /// Every mistake there is.
+    pub fn load(&self) -> Result<Settings, Invalid> {
+        let sources = Sources::of_process().map_err(|error| Invalid {
+            problems: vec![Problem {
+                setting: "current folder".to_owned(),
+                message: format!("cannot be found ({error}); change to one that exists"),
+            }],
+            notices: Vec::new(),
+        })?;
+        settings::load(&Sources {
+            env_file: self.env_file.clone(),
+            state_dir: self.state_dir.clone(),
+            host: self.host.clone(),
+            port: self.port.clone(),
+            ..sources
+        })
+    }
+}

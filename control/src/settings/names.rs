@@ -1,0 +1,191 @@
+//! Every name `attach` knows: those of this version, those that come later, and what is nearly one of them.
+
+/// The settings of this version.
+pub const KNOWN: &[&str] = &[
+    "OIDC_ISSUER",
+    "OIDC_AUD",
+    "OIDC_JWKS_URL",
+    "AUTH_BACKEND",
+    "AUTH_METHODS",
+    "AUTH0_DOMAIN",
+    "AUTH0_CLIENT",
+    "AUTH0_SECRET",
+    "ENGINE_URL",
+    "ENGINE_API_KEY",
+    "ENGINE_REWRITE_CHAT",
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "PUBLIC_URL",
+    "CONTROL_PORT",
+    "ADMIN_PORT",
+    "IDP_PORT",
+    "ECHO_PORT",
+    "CORS_ORIGINS",
+    "ENVOY_BIN",
+    "ENVOY_CONCURRENCY",
+    "SSL_CERT_FILE",
+    "ATTACH_CONFIG",
+];
+
+/// Never shown, not even when they are wrong.
+pub const SECRET: &[&str] = &[
+    "ENGINE_API_KEY",
+    "AUTH0_SECRET",
+    "DESCOPE_CLIENT_SECRET",
+    "OPENMETER_API_KEY",
+    "DEV_PRIVATE_KEY",
+    "HMAC_KEYS",
+    "REDIS_URL",
+    "DATABASE_URL",
+];
+
+/// A setting that this version does not have.
+#[derive(Clone, Copy, Debug)]
+pub struct Later {
+    /// Its name.
+    pub name: &'static str,
+    /// Values that ask for nothing, so that they need no word.
+    pub inert: &'static [&'static str],
+    /// What happens when it asks for something.
+    pub effect: Effect,
+}
+
+/// What happens when a setting of a later version asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The gateway is as safe without it: a notice.
+    Notice,
+    /// Going on without it would let in what the operator wanted kept out: refused, with this advice.
+    Refused(&'static str),
+}
+
+const fn notice(name: &'static str, inert: &'static [&'static str]) -> Later {
+    Later { name, inert, effect: Effect::Notice }
+}
+
+const fn refused(name: &'static str, inert: &'static [&'static str], advice: &'static str) -> Later {
+    Later { name, inert, effect: Effect::Refused(advice) }
+}
+
+/// The settings of later versions.
+pub const LATER: &[Later] = &[
+    refused(
+        "ENABLE_DESCOPE_EXCHANGE",
+        &["false", "0", "no", "off"],
+        "this version exchanges no tokens; remove it, and let OIDC_ISSUER name the issuer whose tokens clients send",
+    ),
+    refused(
+        "REQUIRED_SCOPES",
+        &[],
+        "this version does not check scopes and would let callers in without them; remove it to go on without",
+    ),
+    refused("DID_ALLOW", &[], "this version accepts no DIDs; remove it"),
+    notice("DESCOPE_BASE_URL", &[]),
+    notice("DESCOPE_PROJECT_ID", &[]),
+    notice("DESCOPE_CLIENT_ID", &[]),
+    notice("DESCOPE_CLIENT_SECRET", &[]),
+    notice("DESCOPE_JWKS_URL", &[]),
+    notice("DESCOPE_AUD", &[]),
+    notice("MEM_BACKEND", &["none"]),
+    notice("WEAVIATE_URL", &[]),
+    notice("MAX_TOKENS_PER_MIN", &[]),
+    notice("WINDOW", &[]),
+    notice("QUOTA_ENCODING", &[]),
+    notice("MAX_REQUEST_BYTES", &[]),
+    notice("REDIS_URL", &[]),
+    notice("USAGE_METERING", &["null", "none"]),
+    notice("USAGE_BACKEND", &["null", "none"]),
+    notice("OPENMETER_API_KEY", &[]),
+    notice("OPENMETER_URL", &[]),
+    notice("TEMPORAL_URL", &[]),
+    notice("TEMPORAL_QUEUE", &[]),
+    notice("TEMPORAL_WORKFLOWS", &[]),
+    notice("METRICS_SCOPE", &[]),
+    notice("HTTPSIG_AUTHORITIES", &[]),
+    notice("HTTPSIG_DIRECTORIES", &[]),
+    notice("MEM_ACK", &[]),
+    notice("MEM_SPACES", &[]),
+    notice("MEM_EMBED_MODEL", &[]),
+    notice("APP_ENV", &[]),
+    notice("DEV_PRIVATE_KEY", &[]),
+    notice("AUTHORIZED_KEYS_DIR", &[]),
+    notice("HMAC_KEYS", &[]),
+    notice("A2A_TARGETS", &[]),
+    notice("A2A_AGENTS", &[]),
+    notice("A2A_PUSH_ALLOW", &[]),
+    notice("GATEWAY_URL", &[]),
+    notice("TASK_MAX_AGE", &[]),
+    notice("DATABASE_URL", &[]),
+];
+
+/// Names so common in a process's environment that finding them there says nothing about the gateway.
+/// In an env file they are meant.
+pub const AMBIENT: &[&str] = &["APP_ENV", "DATABASE_URL", "REDIS_URL", "GATEWAY_URL", "WINDOW"];
+
+/// The known or later name that an unknown one probably means, at most two edits away.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static str> {
+    if KNOWN.contains(&name) || LATER.iter().any(|later| later.name == name) {
+        return None;
+    }
+    let all = KNOWN.iter().copied().chain(LATER.iter().map(|later| later.name));
+    // Two edits turn any three letters into a short name: those must be nearer.
+    all.map(|known| (distance(name, known), known))
+        .filter(|(distance, known)| *distance <= if known.len() <= 5 { 1 } else { 2 })
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's distance in bytes, regardless of case.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len().abs_diff(b.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, above) in b.bytes().zip(row.iter().copied().skip(1)) {
+            let changed = diagonal + usize::from(!x.eq_ignore_ascii_case(&y));
+            left = changed.min(above + 1).min(left + 1);
+            next.push(left);
+            diagonal = above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_finds_the_one_it_means() {
+        for (name, expected) in [
+            ("OIDC_ISUER", Some("OIDC_ISSUER")),
+            ("ODIC_AUD", Some("OIDC_AUD")),
+            ("ENGINEURL", Some("ENGINE_URL")),
+            ("engine_url", Some("ENGINE_URL")),
+            ("PROT", None),
+            ("PORTS", Some("PORT")),
+            ("HOME", None),
+            ("SOMETHING_ELSE", None),
+            ("OIDC_ISSUER", None),
+            ("MEM_BACKEND", None),
+        ] {
+            assert_eq!(nearest(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_in_two_lists() {
+        let mut all: Vec<_> = KNOWN.iter().copied().chain(LATER.iter().map(|l| l.name)).collect();
+        let before = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), before);
+    }
+}

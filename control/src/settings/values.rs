@@ -1,0 +1,130 @@
+//! Which text each setting has, and where it came from.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use super::names::{self, Effect};
+use super::problem::{Findings, shown};
+use super::{Sources, env_file};
+
+/// One setting's text, never empty.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) text: String,
+    /// How messages name it: `PORT`, `--port`.
+    pub(crate) label: &'static str,
+}
+
+/// Every known setting that is set.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    known: BTreeMap<&'static str, Value>,
+}
+
+impl Values {
+    /// Gathers flags, environment and env file, and says what belongs to other versions or nearly to this one.
+    pub(crate) fn gather(sources: &Sources, entries: &[env_file::Entry], findings: &mut Findings) -> Self {
+        let file = last_of_each(entries, findings);
+        let mut known = BTreeMap::new();
+        for name in names::KNOWN.iter().copied() {
+            let flag = match name {
+                "HOST" => sources.host.as_deref().map(|text| ("--host", text)),
+                "PORT" => sources.port.as_deref().map(|text| ("--port", text)),
+                _ => None,
+            };
+            let (label, text) = match (flag, sources.environment.get(OsStr::new(name)), file.get(name)) {
+                (Some((label, text)), _, _) => (label, text.to_owned()),
+                (None, Some(text), _) => match text.to_str() {
+                    Some(text) => (name, text.to_owned()),
+                    None => {
+                        findings.problem(name, "its value in the environment is not UTF-8; write plain text");
+                        continue;
+                    }
+                },
+                (None, None, Some(entry)) => {
+                    if entry.value.contains("${") {
+                        findings
+                            .problem(name, "'${…}' is not expanded in the env file; write the value itself");
+                        continue;
+                    }
+                    (name, entry.value.clone())
+                }
+                (None, None, None) => continue,
+            };
+            let text = text.trim();
+            if text.is_empty() {
+                continue;
+            }
+            if is_placeholder(text) {
+                findings.problem(
+                    label,
+                    "still has the example's placeholder; write your own value or remove the line",
+                );
+                continue;
+            }
+            known.insert(name, Value { text: text.to_owned(), label });
+        }
+        later(sources, &file, findings);
+        for name in file.keys() {
+            if let Some(meant) = names::nearest(name) {
+                findings.notice(format!(
+                    "{name} in the env file is no setting and has no effect; is it {meant}?"
+                ));
+            }
+        }
+        Self { known }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.known.get(name)
+    }
+}
+
+fn last_of_each<'a>(
+    entries: &'a [env_file::Entry],
+    findings: &mut Findings,
+) -> BTreeMap<&'a str, &'a env_file::Entry> {
+    let mut last: BTreeMap<&str, &env_file::Entry> = BTreeMap::new();
+    for entry in entries {
+        if let Some(before) = last.insert(&entry.key, entry)
+            && names::KNOWN.contains(&entry.key.as_str())
+        {
+            findings.notice(format!(
+                "{} is set twice in the env file, in lines {} and {}; the later one counts",
+                entry.key, before.line, entry.line
+            ));
+        }
+    }
+    last
+}
+
+/// The example's `<your-api-identifier>`, also inside a longer value.
+fn is_placeholder(text: &str) -> bool {
+    text.split_once('<').is_some_and(|(_, rest)| rest.contains('>'))
+}
+
+fn later(sources: &Sources, file: &BTreeMap<&str, &env_file::Entry>, findings: &mut Findings) {
+    for setting in names::LATER {
+        let from_environment = sources
+            .environment
+            .get(OsStr::new(setting.name))
+            .filter(|_| !names::AMBIENT.contains(&setting.name))
+            .map(|text| text.to_string_lossy().into_owned());
+        let Some(text) = from_environment.or_else(|| file.get(setting.name).map(|entry| entry.value.clone()))
+        else {
+            continue;
+        };
+        let text = text.trim();
+        let inert = text.is_empty() || setting.inert.iter().any(|inert| inert.eq_ignore_ascii_case(text));
+        match setting.effect {
+            _ if inert => {}
+            Effect::Notice if is_placeholder(text) => {}
+            Effect::Notice => findings
+                .notice(format!("{} is not implemented in this version and has no effect", setting.name)),
+            Effect::Refused(advice) => findings.problem(
+                setting.name,
+                format!("{} asks for more than this version does: {advice}", shown(text)),
+            ),
+        }
+    }
+}
