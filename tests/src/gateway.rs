@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +55,16 @@ pub struct Gateway {
     /// The echo engine, where it runs.
     pub echo: SocketAddr,
     watchdog: Mutex<Option<Child>>,
+}
+
+/// An Envoy of the test's own; it ends when this is dropped.
+pub struct Envoy(Child);
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// How a command ended.
@@ -281,6 +292,43 @@ impl Gateway {
             .into_iter()
             .filter_map(|service| Some((service, self.pid(service)?)))
             .collect()
+    }
+
+    /// Ends Envoy and starts it again, from the same files and with the same environment, without waiting
+    /// for anything but its listener: what `attach up` would call a failure can be looked at. It ends with
+    /// what is returned.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn restart_envoy(&self) -> Envoy {
+        let pid = self.pid("envoy").expect("Envoy runs");
+        let read = |name: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{name}")).expect("our own process");
+            let parts = bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+            parts.map(|part| OsString::from_vec(part.to_vec())).collect::<Vec<_>>()
+        };
+        let (command, environment) = (read("cmdline"), read("environ"));
+        finish(Command::new("kill").arg(pid.to_string())).expect_success();
+        wait::until("Envoy to end", || (!is_running(pid)).then_some(()));
+        let log =
+            fs::File::options().append(true).open(self.state().join("logs/envoy.log")).expect("its log");
+        let pairs = environment.iter().filter_map(|pair| {
+            let (name, value) = pair.to_str()?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        let child = Command::new(&command[0])
+            .args(&command[1..])
+            .env_clear()
+            .envs(pairs)
+            .current_dir(self.state())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("its log"))
+            .stderr(log)
+            .spawn()
+            .expect("Envoy starts");
+        wait::until("Envoy to listen", || TcpStream::connect(self.address).ok());
+        Envoy(child)
     }
 
     /// Stops it now, and waits for that.
