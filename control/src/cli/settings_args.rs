@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::settings::{self, Invalid, Problem, Settings, Sources};
+use crate::up::report::quoted;
 
 /// Where the settings are, and the two that are most often wanted different for once.
 #[derive(Clone, Debug, Default, Args)]
@@ -29,6 +30,32 @@ impl SettingsArgs {
     /// # Errors
     /// Every mistake there is.
     pub fn load(&self) -> Result<Settings, Invalid> {
+        settings::load(&self.sources()?)
+    }
+
+    /// The state folder that these flags, the environment and the env file name, whatever else is in them.
+    ///
+    /// # Errors
+    /// When `PORT` is wrong or there is no home.
+    pub fn state_dir(&self) -> Result<PathBuf, Invalid> {
+        settings::state_dir(&self.sources()?)
+    }
+
+    /// The flags that say which gateway is meant, as words for a shell, each with a blank before it: for
+    /// commands that a message proposes.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let flags = [
+            ("--env-file", self.env_file.as_ref().map(path)),
+            ("--state-dir", self.state_dir.as_ref().map(path)),
+            ("--port", self.port.clone()),
+        ];
+        let words = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        words.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
+    }
+
+    fn sources(&self) -> Result<Sources, Invalid> {
         let sources = Sources::of_process().map_err(|error| Invalid {
             problems: vec![Problem {
                 setting: "current folder".to_owned(),
@@ -36,7 +63,7 @@ impl SettingsArgs {
             }],
             notices: Vec::new(),
         })?;
-        settings::load(&Sources {
+        Ok(Sources {
             env_file: self.env_file.clone(),
             state_dir: self.state_dir.clone(),
             host: self.host.clone(),

@@ -1,0 +1,36 @@
+//! `attach serve`.
+
+use super::SettingsArgs;
+use crate::serve::{State, serve};
+use crate::settings::Invalid;
+use crate::{serving, shutdown, trust};
+
+/// Flags of `attach serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Why the service did not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] Invalid),
+    /// There is no secret that the filter could be known by.
+    #[error(transparent)]
+    Secret(#[from] trust::Error),
+    /// The port cannot be had, or the listener broke down.
+    #[error(transparent)]
+    Serving(#[from] serving::Error),
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Error> {
+    let settings = args.settings.load()?;
+    let path = settings.state_dir.join("secrets").join("control");
+    let secret = trust::secret(std::env::var(trust::SECRET_ENV).ok(), &path)?;
+    serve(settings.ports.control, State::new(&settings, secret), shutdown::signal()).await?;
+    Ok(())
+}
