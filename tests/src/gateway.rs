@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::peers::{Leashed, leash};
 use crate::request::{Request, Response};
 use crate::{env, ports, wait};
 
@@ -55,16 +56,6 @@ pub struct Gateway {
     /// The echo engine, where it runs.
     pub echo: SocketAddr,
     watchdog: Mutex<Option<Child>>,
-}
-
-/// An Envoy of the test's own; it ends when this is dropped.
-pub struct Envoy(Child);
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// How a command ended.
@@ -136,6 +127,8 @@ impl Builder {
         let named = ["PORT", "ADMIN_PORT", "CONTROL_PORT", "IDP_PORT", "ECHO_PORT"];
         let mut settings: Vec<(String, String)> =
             named.iter().zip(ports).map(|(name, port)| ((*name).to_owned(), port.to_string())).collect();
+        // Some defaults listen everywhere.
+        put(&mut settings, "HOST", "127.0.0.1");
         // The last one of a name wins: a test may choose a port itself.
         for (name, value) in self.settings {
             put(&mut settings, &name, &value);
@@ -301,7 +294,7 @@ impl Gateway {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn restart_envoy(&self) -> Envoy {
+    pub fn restart_envoy(&self) -> Leashed {
         let pid = self.pid("envoy").expect("Envoy runs");
         let read = |name: &str| {
             let bytes = fs::read(format!("/proc/{pid}/{name}")).expect("our own process");
@@ -317,18 +310,11 @@ impl Gateway {
             let (name, value) = pair.to_str()?.split_once('=')?;
             Some((name.to_owned(), value.to_owned()))
         });
-        let child = Command::new(&command[0])
-            .args(&command[1..])
-            .env_clear()
-            .envs(pairs)
-            .current_dir(self.state())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("its log"))
-            .stderr(log)
-            .spawn()
-            .expect("Envoy starts");
+        let mut again = leash(&command[0], &command[1..]);
+        again.env_clear().envs(pairs).current_dir(self.state()).stderr(log);
+        let leashed = Leashed::start(&mut again);
         wait::until("Envoy to listen", || TcpStream::connect(self.address).ok());
-        Envoy(child)
+        leashed
     }
 
     /// Stops it now, and waits for that.

@@ -67,8 +67,12 @@ fn an_engine_with_a_key_of_its_own_gets_that_and_never_the_callers() {
 
 #[test]
 fn the_native_chat_is_left_alone_where_the_engine_has_it() {
-    let fixture = Fixture::start("rewrite-auto-native", |builder| builder.set("ENGINE_REWRITE_CHAT", "auto"));
-    assert_eq!(arrives_at(&fixture, &fixture.upstream, "auto-native"), "/api/chat?auto-native");
+    let engine = Upstream::start();
+    engine.on("/api/version", |exchange| exchange.reply("200 OK", &[], br#"{"version":"0.5.13"}"#));
+    let fixture = Fixture::start("rewrite-auto-native", |builder| {
+        builder.set("ENGINE_REWRITE_CHAT", "auto").set("ENGINE_URL", engine.url())
+    });
+    assert_eq!(arrives_at(&fixture, &engine, "auto-native"), "/api/chat?auto-native");
 }
 
 #[test]

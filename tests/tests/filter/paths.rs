@@ -57,13 +57,16 @@ const TRICKS: [&[u8]; 46] = [
 #[test]
 fn no_spelling_of_a_path_leads_past_authentication() {
     let fixture = fixture();
+    let public = fixture.gateway.send(&Request::get("/auth/config")).expect(200).text();
     let mut wrong = Vec::new();
     for (number, trick) in TRICKS.into_iter().enumerate() {
         let mark = format!("trick-{number}-");
         let target = [trick, b"?", mark.as_bytes()].concat();
         let shown = String::from_utf8_lossy(trick).into_owned();
         let response = fixture.gateway.send(&Request::get(target));
-        if !matches!(response.status, 400 | 401 | 403 | 404 | 307) {
+        // Envoy's normalisation may find a public path in it, and then that is what is served.
+        let is_public = response.status == 200 && response.text() == public;
+        if !is_public && !matches!(response.status, 400 | 401 | 403 | 404 | 307) {
             wrong.push(format!("{shown}: {}", response.status));
         }
         for seen in fixture.upstream.seen(&mark) {
