@@ -1,6 +1,8 @@
 //! The `attach` command line: one file per subcommand, each a thin call of the module that does the work.
 
+mod config;
 mod detach;
+mod doctor;
 mod down;
 mod engine;
 mod idp;
@@ -8,6 +10,7 @@ mod logs;
 mod serve;
 mod settings_args;
 mod status;
+mod token;
 mod up;
 
 use std::io::{self, Write};
@@ -37,6 +40,12 @@ pub enum Command {
     Status(status::Args),
     /// Show the logs
     Logs(logs::Args),
+    /// Check the settings, or print the configuration they make
+    Config(config::Args),
+    /// Print a token to try the gateway with
+    Token(token::Args),
+    /// Look at everything the gateway needs: what is reachable, which keys there are, clocks
+    Doctor(doctor::Args),
     /// Run the development identity provider: it trusts everyone, on loopback only
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
@@ -55,6 +64,18 @@ pub enum Error {
     /// The settings.
     #[error(transparent)]
     Settings(#[from] crate::settings::Invalid),
+    /// An issuer does not answer as it must.
+    #[error(transparent)]
+    Discover(#[from] crate::discover::DiscoverError),
+    /// The configuration cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::RenderError),
+    /// There is no token.
+    #[error(transparent)]
+    Token(#[from] crate::token::TokenError),
+    /// No HTTPS.
+    #[error(transparent)]
+    Client(#[from] crate::fetch::ClientError),
     /// `attach up` failed.
     #[error(transparent)]
     Up(#[from] crate::up::Error),
@@ -89,6 +110,9 @@ impl Cli {
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
+            Command::Config(args) => config::run(args).await?,
+            Command::Token(args) => token::run(args).await?,
+            Command::Doctor(args) => return doctor::run(args).await,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
             Command::Serve(args) => serve::run(args).await?,

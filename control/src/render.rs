@@ -17,7 +17,7 @@ pub mod plugin;
 pub mod routes;
 
 /// The variable of Envoy's environment that holds the secret which filter and control share, in hexadecimal.
-pub const CONTROL_SECRET_ENV: &str = "ATTACH_CONTROL_SECRET";
+pub const CONTROL_SECRET_ENV: &str = crate::trust::SECRET_ENV;
 /// The variable of Envoy's environment that holds the engine's own key, where there is one.
 pub const ENGINE_API_KEY_ENV: &str = "ENGINE_API_KEY";
 
