@@ -1,12 +1,19 @@
 //! The `attach` command line: one file per subcommand, each a thin call of the module that does the work.
 
+mod config;
+mod detach;
+mod down;
 mod engine;
 mod idp;
+mod logs;
 mod serve;
+mod settings_args;
+mod status;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-mod settings_args;
 
 pub use settings_args::SettingsArgs;
 
@@ -22,18 +29,41 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Stop the gateway
+    Down(down::Args),
+    /// Say what runs
+    Status(status::Args),
+    /// Show the logs
+    Logs(logs::Args),
+    /// Check the settings, or print the configuration they make
+    Config(config::Args),
     /// Run the development identity provider: it trusts everyone, on loopback only
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
     Engine(engine::Args),
     /// Run the control service: the filter's native companion, on loopback
     Serve(serve::Args),
+    /// Become another program, in a session of its own
+    #[command(hide = true)]
+    Detach(detach::Args),
 }
 
 /// Why a subcommand failed; its text is the one sentence the person reads.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] crate::settings::Invalid),
+    /// An issuer does not answer as it must.
+    #[error(transparent)]
+    Discover(#[from] crate::discover::DiscoverError),
+    /// The configuration cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::RenderError),
+    /// Processes, their records and their logs.
+    #[error(transparent)]
+    Supervise(#[from] crate::supervise::Error),
     /// `attach idp` failed.
     #[error(transparent)]
     Idp(#[from] crate::idp::Error),
@@ -43,16 +73,39 @@ pub enum Error {
     /// `attach serve` failed.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// `attach detach` failed.
+    #[error(transparent)]
+    Detach(#[from] crate::supervise::detach::Failed),
+    /// Standard output is gone.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
 }
 
 impl Cli {
     /// Runs the subcommand until it is done, or is told to stop.
-    pub async fn run(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// One sentence for the person; the exit status is then 1.
+    pub async fn run(self) -> Result<ExitCode, Error> {
         match self.command {
+            Command::Down(args) => down::run(args).await?,
+            Command::Status(args) => return status::run(args).await,
+            Command::Logs(args) => logs::run(args).await?,
+            Command::Config(args) => config::run(args).await?,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
             Command::Serve(args) => serve::run(args).await?,
+            Command::Detach(args) => return Err(detach::run(&args).into()),
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints to standard output. A reader that has gone has seen enough; that is no error.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::Output),
     }
 }

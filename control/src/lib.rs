@@ -1,11 +1,16 @@
 //! Attach Gateway's native side: the control service and everything the `attach` command does.
 
 pub mod cli;
+pub mod discover;
 pub mod engine;
+pub mod fetch;
 pub mod idp;
 pub mod logging;
+pub mod render;
 pub mod serve;
 pub mod serving;
 pub mod settings;
 pub mod shutdown;
+pub mod supervise;
 pub mod trust;
+pub mod up;

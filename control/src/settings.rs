@@ -74,6 +74,14 @@ pub fn load(sources: &Sources) -> Result<Settings, Invalid> {
     check::load(sources)
 }
 
+/// The state folder alone. A gateway must be possible to look at and to stop while its settings are wrong.
+///
+/// # Errors
+/// When the port that the folder is named after cannot be read, or there is no home.
+pub fn state_dir(sources: &Sources) -> Result<PathBuf, Invalid> {
+    check::state_dir(sources)
+}
+
 /// Settings that are right in themselves. Nothing here was asked of another machine.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -29,6 +29,18 @@ impl SettingsArgs {
     /// # Errors
     /// Every mistake there is.
     pub fn load(&self) -> Result<Settings, Invalid> {
+        settings::load(&self.sources()?)
+    }
+
+    /// The state folder that these flags, the environment and the env file name, whatever else is in them.
+    ///
+    /// # Errors
+    /// When `PORT` is wrong or there is no home.
+    pub fn state_dir(&self) -> Result<PathBuf, Invalid> {
+        settings::state_dir(&self.sources()?)
+    }
+
+    fn sources(&self) -> Result<Sources, Invalid> {
         let sources = Sources::of_process().map_err(|error| Invalid {
             problems: vec![Problem {
                 setting: "current folder".to_owned(),
@@ -36,7 +48,7 @@ impl SettingsArgs {
             }],
             notices: Vec::new(),
         })?;
-        settings::load(&Sources {
+        Ok(Sources {
             env_file: self.env_file.clone(),
             state_dir: self.state_dir.clone(),
             host: self.host.clone(),

@@ -14,6 +14,9 @@ use super::{
     document, env_file, prefix, url_rules,
 };
 
+/// `PORT` where nobody sets it.
+const DEFAULT_PORT: u16 = 8080;
+
 /// See [`super::load`].
 pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
     let mut findings = Findings::default();
@@ -63,6 +66,22 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
     } else {
         Err(Invalid { problems, notices })
     }
+}
+
+/// See [`super::state_dir`].
+pub(crate) fn state_dir(sources: &Sources) -> Result<PathBuf, Invalid> {
+    if let Some(path) = &sources.state_dir {
+        return Ok(sources.folder.join(path));
+    }
+    let mut findings = Findings::default();
+    let (_, entries) = read_env_file(sources, &mut findings);
+    let values = Values::gather(sources, &entries, &mut findings);
+    // Only what the folder's name hangs on counts here.
+    let mut check = Checker { values, folder: sources.folder.clone(), findings: Findings::default() };
+    let port = check.number("PORT", 1..=u16::MAX).unwrap_or(DEFAULT_PORT);
+    let folder = check.state_dir(sources, port);
+    let Findings { problems, notices } = check.findings;
+    if problems.is_empty() { Ok(folder) } else { Err(Invalid { problems, notices }) }
 }
 
 /// The env file's absolute path and what it says.
@@ -249,7 +268,7 @@ impl Checker {
     fn ports(&mut self, dev_idp: bool, echo: bool) -> Ports {
         let mut port = |name, default| self.number(name, 1..=u16::MAX).unwrap_or(default);
         let ports = Ports {
-            gateway: port("PORT", 8080),
+            gateway: port("PORT", DEFAULT_PORT),
             admin: port("ADMIN_PORT", 9901),
             control: port("CONTROL_PORT", 8081),
             idp: port("IDP_PORT", 8082),

@@ -6,7 +6,7 @@
 //!     audiences: [attach]
 //!     user_prefix: "partner:"   # required, see settings/prefix.rs
 //!     jwks_url: https://…       # only where discovery does not work
-//! routes:                       # of the engine, beyond the built-in ones
+//! routes:                       # of the engine; the built-in ones come first
 //!   - path: /v1/models
 //!     access: public            # public | verified (default)
 //!     forward_credential: false # leave the caller's Authorization header on
@@ -245,6 +245,12 @@ impl Walk<'_> {
             if !named {
                 self.problem(&join(&path, "path"), "must be set, for example /v1/models");
             }
+            if route.access == Access::Public && route.forward_credential {
+                self.problem(
+                    &join(&path, "forward_credential"),
+                    "must be false on a public route, whose credentials nobody verifies",
+                );
+            }
             routes.push(route);
         }
         routes
@@ -291,28 +297,18 @@ pub(crate) fn issuer_url(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A route's path: a pattern that shares no path with a built-in route, so that whatever else goes to the
-/// engine needs no route of its own in Envoy and the two cannot disagree.
+/// A route's path: a pattern of which at least some paths are not a built-in route's, since those come first.
 fn route_path(text: &str) -> Result<(), String> {
     Pattern::parse(text).map_err(|error| format!("{} {error}", shown(text)))?;
-    match DEFAULT.iter().find(|(built_in, _, _)| overlap(text, built_in)) {
+    // A path of the pattern's that no built-in pattern names by accident.
+    let sample = text.replace("**", "*").replace('*', "\u{b7}");
+    let covered = |built_in: &str| Pattern::parse(built_in).is_ok_and(|built_in| built_in.matches(&sample));
+    match DEFAULT.iter().find(|(built_in, _, _)| covered(built_in)) {
         Some((built_in, _, _)) => Err(format!(
-            "{} covers paths of the built-in route {built_in}, which stays as it is; name the engine's own paths",
+            "{} belongs to the built-in route {built_in}, which stays as it is; remove it",
             shown(text)
         )),
         None => Ok(()),
-    }
-}
-
-/// Whether some path matches both patterns.
-fn overlap(a: &str, b: &str) -> bool {
-    let (mut a, mut b) = (a.split('/'), b.split('/'));
-    loop {
-        match (a.next(), b.next()) {
-            (Some("**"), _) | (_, Some("**")) | (None, None) => return true,
-            (Some(x), Some(y)) if x == y || x == "*" || y == "*" => {}
-            _ => return false,
-        }
     }
 }
 
@@ -321,20 +317,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_patterns_overlap_when_one_path_is_of_both() {
-        for (a, b, expected) in [
-            ("/v1/**", "/v1/logs", true),
-            ("/**", "/healthz", true),
-            ("/demo", "/demo/**", true),
-            ("/demos", "/demo/**", false),
-            ("/*/x/**", "/demo/**", true),
-            ("/*/config", "/auth/config", true),
-            ("/v1/models", "/v1/logs", false),
-            ("/v1/models/**", "/v1/logs", false),
-            ("/a2a", "/a2a/*/.well-known/agent-card.json", false),
+    fn a_route_that_a_built_in_one_covers_whole_is_refused() {
+        for (path, good) in [
+            ("/v1/**", true),
+            ("/**", true),
+            ("/*/config", true),
+            ("/v1/models", true),
+            ("/demos", true),
+            ("/demo", false),
+            ("/demo/**", false),
+            ("/demo/*/x", false),
+            ("/v1/logs", false),
+            ("/healthz", false),
+            ("v1", false),
         ] {
-            assert_eq!(overlap(a, b), expected, "{a} {b}");
-            assert_eq!(overlap(b, a), expected, "{b} {a}");
+            assert_eq!(route_path(path).is_ok(), good, "{path}");
         }
     }
 
@@ -373,7 +370,7 @@ mod tests {
             "OIDC_ISSUER: https://x.example\n\
              colour: red\n\
              issuers:\n  - {audiences: [], user_prefix: 7}\n  - {issuer: 'http://far.example', audiences: a, jwks_url: nope, scope: x}\n\
-             routes:\n  - {path: '/v1/**'}\n  - {path: a, access: everyone, forward_credential: 1}\n  - {to: control}\n\
+             routes:\n  - {path: '/v1/logs'}\n  - {path: a, access: everyone, forward_credential: 1}\n  - {to: control}\n\
              jwks: {refresh_seconds: 1, max_stale_seconds: 100}\n",
             &mut findings,
         );

@@ -1,0 +1,122 @@
+//! Envoy's bootstrap: the template and what goes into it.
+
+use std::path::Path;
+
+use attach_core::config::PluginConfig;
+use serde::Serialize;
+
+use super::clusters::{Cluster, Clusters};
+use super::routes::{BuiltIn, ToEngine, built_in, to_engine};
+use super::{CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, Files, RenderError, escape};
+use crate::discover::Resolved;
+
+/// Part of the binary, so that a copied `attach` is enough.
+const TEMPLATE: &str = include_str!("../../../envoy/gateway.yaml.j2");
+
+/// What a browser of an allowed origin may send. `*` does not count with credentials, so each is named: what
+/// browsers, Ollama's and OpenAI's clients and MCP send, and the two wishes that the gateway reads.
+const CORS_HEADERS: &[&str] = &[
+    "accept",
+    "authorization",
+    "baggage",
+    "cache-control",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-attach-memory",
+    "x-attach-project",
+    "x-request-id",
+    "x-requested-with",
+    "x-stainless-arch",
+    "x-stainless-async",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-poll-helper",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+];
+
+/// What a page may read of an answer besides what it always may.
+const CORS_EXPOSED: &[&str] = &[
+    "mcp-session-id",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+    "x-attach-session",
+    "x-attach-user",
+    "x-request-id",
+];
+
+/// Everything the template names.
+#[derive(Debug, Serialize)]
+struct Values<'a> {
+    admin_port: u16,
+    host: String,
+    /// `::` takes IPv4 as well, as people expect of "every address".
+    host_is_any_v6: bool,
+    port: u16,
+    access_log: Option<&'a str>,
+    cors_origins: &'a [String],
+    cors_headers: String,
+    cors_exposed: String,
+    module: &'a str,
+    plugin: String,
+    host_env_keys: Vec<&'static str>,
+    built_in: Vec<BuiltIn>,
+    to_engine: ToEngine,
+    engine_authority: &'a str,
+    clusters: Vec<&'a Cluster>,
+    authorities: Option<&'a str>,
+}
+
+/// Renders the bootstrap.
+pub(super) fn render(
+    resolved: &Resolved,
+    files: &Files,
+    clusters: &Clusters,
+    plugin: &PluginConfig,
+) -> Result<String, RenderError> {
+    let settings = &resolved.settings;
+    let mut host_env_keys = vec![CONTROL_SECRET_ENV];
+    host_env_keys.extend(settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV));
+    let mut all = vec![&clusters.engine, &clusters.engine_h2, &clusters.control];
+    all.extend(&clusters.idps);
+    let access_log = files.access_log.as_deref().map(|path| text(path, "--state-dir")).transpose()?;
+    let authorities = resolved.authorities.as_deref().map(|path| text(path, "SSL_CERT_FILE")).transpose()?;
+    let values = Values {
+        admin_port: settings.ports.admin,
+        host: settings.host.to_string(),
+        host_is_any_v6: settings.host.is_ipv6() && settings.host.is_unspecified(),
+        port: settings.ports.gateway,
+        access_log,
+        cors_origins: &settings.cors_origins,
+        cors_headers: CORS_HEADERS.join(", "),
+        cors_exposed: CORS_EXPOSED.join(", "),
+        module: text(&files.module, "--state-dir")?,
+        plugin: serde_json::to_string(plugin).map_err(|error| RenderError::Internal(error.to_string()))?,
+        host_env_keys,
+        built_in: built_in(),
+        to_engine: to_engine(resolved),
+        engine_authority: &clusters.engine.authority,
+        clusters: all,
+        authorities,
+    };
+    escape::fill(TEMPLATE, values).map_err(|error| RenderError::Internal(format!("{error:#}")))
+}
+
+fn text<'a>(path: &'a Path, flag: &'static str) -> Result<&'a str, RenderError> {
+    path.to_str().ok_or_else(|| RenderError::Path { path: path.to_owned(), flag })
+}

@@ -1,0 +1,112 @@
+//! Envoy's routes, made from the table that the filter reads: [`DEFAULT`].
+//!
+//! Whatever the table does not send to control or answer in the filter goes to the engine; the operator's own
+//! routes change what the filter does and not where a request goes, so they are not here.
+
+use attach_core::policy::route::{DEFAULT, Destination};
+use serde::Serialize;
+use url::Url;
+
+use crate::discover::Resolved;
+
+/// How a path is matched; the template writes the field of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Match {
+    /// `path`, `path_separated_prefix` or `safe_regex`.
+    pub field: &'static str,
+    /// The path, the prefix or the expression.
+    pub value: String,
+}
+
+/// A route of the built-in table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuiltIn {
+    /// The paths.
+    pub matches: Match,
+    /// Whether control answers; else the filter has, and what it let through is nobody's.
+    pub control: bool,
+}
+
+/// The built-in routes, in their order.
+#[must_use]
+pub fn built_in() -> Vec<BuiltIn> {
+    DEFAULT
+        .iter()
+        .filter(|(_, _, to)| *to != Destination::Engine)
+        .map(|(path, _, to)| BuiltIn { matches: matcher(path), control: *to == Destination::Control })
+        .collect()
+}
+
+/// A pattern in Envoy's words.
+fn matcher(pattern: &str) -> Match {
+    let (path, open) = match pattern.strip_suffix("/**") {
+        Some(path) => (path, true),
+        None => (pattern, false),
+    };
+    if !path.contains('*') {
+        let field = if open { "path_separated_prefix" } else { "path" };
+        return Match { field, value: path.to_owned() };
+    }
+    let segments = path.split('/').map(|segment| match segment {
+        "*" => "[^/]+".to_owned(),
+        literal => literal.chars().flat_map(escaped).collect(),
+    });
+    let mut expression = segments.collect::<Vec<String>>().join("/");
+    if open {
+        expression.push_str("(/.*)?");
+    }
+    Match { field: "safe_regex", value: expression }
+}
+
+/// A sign that means itself in RE2.
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let plain = c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '~');
+    (!plain).then_some('\\').into_iter().chain(std::iter::once(c))
+}
+
+/// Where the engine's paths begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToEngine {
+    /// Put before every path; `None` where the engine has no path of its own.
+    pub prefix: Option<String>,
+    /// What `/api/chat` becomes, where it is rewritten.
+    pub chat: Option<String>,
+}
+
+/// How paths change on their way to the engine.
+#[must_use]
+pub fn to_engine(resolved: &Resolved) -> ToEngine {
+    let base = base_path(&resolved.engine.url);
+    ToEngine {
+        prefix: (!base.is_empty()).then(|| format!("{base}/")),
+        chat: resolved.engine.rewrite_chat.then(|| format!("{base}/v1/chat/completions")),
+    }
+}
+
+fn base_path(url: &Url) -> &str {
+    url.path().trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pattern_becomes_the_narrowest_matcher() {
+        for (pattern, field, value) in [
+            ("/auth/config", "path", "/auth/config"),
+            ("/demo/**", "path_separated_prefix", "/demo"),
+            ("/.well-known/x.json", "path", "/.well-known/x.json"),
+            ("/a2a/*/.well-known/agent-card.json", "safe_regex", r"/a2a/[^/]+/\.well-known/agent-card\.json"),
+            ("/a/*/b/**", "safe_regex", "/a/[^/]+/b(/.*)?"),
+        ] {
+            assert_eq!(matcher(pattern), Match { field, value: value.to_owned() }, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn every_route_that_is_not_the_engines_is_in_the_table() {
+        let others = DEFAULT.iter().filter(|(_, _, to)| *to != Destination::Engine).count();
+        assert_eq!(built_in().len(), others);
+    }
+}

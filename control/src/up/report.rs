@@ -1,0 +1,160 @@
+//! What `attach up` says once everything is ready.
+
+use std::fmt::Write;
+
+use super::crew::Change;
+use crate::supervise::Service;
+
+/// How the person gets a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// One of the dev identity provider's, to be printed as it is.
+    Dev(String),
+    /// `attach token` can fetch one from the issuer.
+    Fetched,
+    /// Only the person can: from this issuer, for this audience.
+    Foreign {
+        /// Whose tokens are accepted.
+        issuer: String,
+        /// What `aud` must name.
+        audience: String,
+    },
+}
+
+/// Everything that is said.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Where the gateway is reached from this machine.
+    pub address: String,
+    /// Where its clients reach it.
+    pub public_url: String,
+    /// Who issues the tokens.
+    pub issuer: String,
+    /// Which engine answers, and why that one.
+    pub engine: String,
+    /// A model that the engine has, when it told one.
+    pub model: Option<String>,
+    /// Where a token comes from.
+    pub token: Token,
+    /// What became of each process.
+    pub changes: Vec<(Service, Change)>,
+    /// Where the logs are.
+    pub logs: String,
+    /// How this command was called, for the commands that follow.
+    pub attach: String,
+    /// Its flags that name this gateway, each with a blank before it.
+    pub flags: String,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "The gateway is ready: {}", self.address)?;
+        if self.public_url != self.address {
+            writeln!(f, "  clients call    {}", self.public_url)?;
+        }
+        writeln!(f, "  tokens from     {}", self.issuer)?;
+        writeln!(f, "  engine          {}", self.engine)?;
+        writeln!(f, "  processes       {}", changes(&self.changes))?;
+        writeln!(f, "  logs            {}  ({} logs -f{})", self.logs, self.attach, self.flags)?;
+        writeln!(f, "  stop            {} down{}", self.attach, self.flags)?;
+        writeln!(f)?;
+        let token = match &self.token {
+            Token::Dev(token) => token.clone(),
+            Token::Fetched => format!("$({} token{})", self.attach, self.flags),
+            Token::Foreign { issuer, audience } => {
+                writeln!(
+                    f,
+                    "Get a token from {issuer} for the audience {audience}, put it into TOKEN, and try:"
+                )?;
+                "$TOKEN".to_owned()
+            }
+        };
+        if !matches!(self.token, Token::Foreign { .. }) {
+            writeln!(f, "Try it:")?;
+        }
+        let model = self.model.as_deref().unwrap_or("MODEL");
+        let body = serde_json::json!({
+            "model": model,
+            "messages": [{ "role": "user", "content": "Say hello" }],
+            "stream": false,
+        });
+        writeln!(f, "\ncurl {}/api/chat \\", self.address)?;
+        writeln!(f, "  -H \"Authorization: Bearer {token}\" \\")?;
+        writeln!(f, "  -H 'Content-Type: application/json' \\")?;
+        writeln!(f, "  -d {}", quoted(&body.to_string()))
+    }
+}
+
+fn changes(changes: &[(Service, Change)]) -> String {
+    let mut text = String::new();
+    for (service, change) in changes {
+        let comma = if text.is_empty() { "" } else { ", " };
+        let verb = match change {
+            Change::Kept => "unchanged",
+            Change::Started => "started",
+            Change::Restarted => "restarted",
+            Change::Stopped => "stopped",
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{comma}{service} {verb}");
+    }
+    text
+}
+
+/// One word of a shell command, whatever is in it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(token: Token) -> String {
+        Report {
+            address: "http://127.0.0.1:8080".into(),
+            public_url: "http://127.0.0.1:8080".into(),
+            issuer: "http://127.0.0.1:8082".into(),
+            engine: "the echo engine".into(),
+            model: Some("it's".into()),
+            token,
+            changes: vec![(Service::Control, Change::Kept), (Service::Envoy, Change::Restarted)],
+            logs: "/s/logs".into(),
+            attach: "attach".into(),
+            flags: " --port 9".into(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_dev_token_stands_in_the_command() {
+        let text = report(Token::Dev("e.y.J".into()));
+        assert!(text.contains("\ncurl http://127.0.0.1:8080/api/chat \\\n"), "{text}");
+        assert!(text.contains("\"Authorization: Bearer e.y.J\""), "{text}");
+        assert!(text.contains(r#""model":"it'\''s""#), "{text}");
+        assert!(text.contains("control unchanged, envoy restarted"), "{text}");
+        assert!(text.contains("attach down --port 9\n"), "{text}");
+    }
+
+    #[test]
+    fn a_foreign_issuer_gets_directions_instead_of_a_token() {
+        let text = report(Token::Fetched);
+        assert!(text.contains("Bearer $(attach token --port 9)\""), "{text}");
+        let text = report(Token::Foreign { issuer: "https://i/".into(), audience: "a".into() });
+        assert!(text.contains("Get a token from https://i/ for the audience a"), "{text}");
+        assert!(text.contains("Bearer $TOKEN\""), "{text}");
+    }
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
+        assert_eq!(quoted("/a/b-c_d.e:1"), "/a/b-c_d.e:1");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("a'b"), r"'a'\''b'");
+        assert_eq!(quoted(""), "''");
+    }
+}
