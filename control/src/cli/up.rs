@@ -11,10 +11,9 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), super::Error> {
-    let settings = args.settings.load()?;
-    for notice in &settings.notices {
-        eprintln!("note: {notice}");
-    }
+    let notes = |notices: &[String]| notices.iter().for_each(|notice| eprintln!("note: {notice}"));
+    let settings = args.settings.load().inspect_err(|invalid| notes(&invalid.notices))?;
+    notes(&settings.notices);
     let called = Called { attach: called(), flags: args.settings.words() };
     let report = crate::up::up(&settings, called).await?;
     super::print(&report.to_string())

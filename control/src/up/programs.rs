@@ -197,3 +197,70 @@ impl<'a> Programs<'a> {
 fn flag(name: &str, value: impl Into<OsString>) -> [OsString; 2] {
     [name.into(), value.into()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Sources, load};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// The fingerprints of idp, engine, control and Envoy with these settings.
+    fn prints(values: &[(&str, &str)]) -> [String; 4] {
+        let sources = Sources {
+            state_dir: Some("/nowhere".into()),
+            folder: "/".into(),
+            environment: values.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            ..Sources::default()
+        };
+        let settings = load(&sources).unwrap();
+        let state = StateDir::at(&settings.state_dir);
+        let attach = std::env::current_exe().unwrap();
+        let programs = Programs::new(&attach, &state, &settings, SECRET).unwrap();
+        let envoy = Envoy { path: "/envoy".into(), version: "1".into() };
+        let all = [
+            programs.idp(),
+            programs.engine(),
+            programs.control(SECRET),
+            programs.envoy(&envoy, "bootstrap", programs.envoy_environment(SECRET)),
+        ];
+        for program in &all {
+            assert!(!program.fingerprint.contains(SECRET) && !format!("{program:?}").contains(SECRET));
+            assert!(!program.command.iter().any(|word| word == SECRET), "arguments are seen by everyone");
+        }
+        all.map(|program| program.fingerprint)
+    }
+
+    /// Which of the four a changed setting touches.
+    fn touched(before: &[(&str, &str)], after: &[(&str, &str)]) -> Vec<&'static str> {
+        let (before, after) = (prints(before), prints(after));
+        let names = Service::ALL.map(Service::name);
+        names
+            .into_iter()
+            .zip(before.iter().zip(&after))
+            .filter(|(_, (a, b))| a != b)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    #[test]
+    fn a_changed_setting_touches_only_those_that_use_it() {
+        for (setting, before, after, expected) in [
+            ("ENGINE_API_KEY", "a", "b", &["envoy"][..]),
+            ("ENVOY_CONCURRENCY", "1", "2", &["envoy"]),
+            ("AUTH0_CLIENT", "a", "b", &["control"]),
+            ("CONTROL_PORT", "9001", "9002", &["control"]),
+            ("ECHO_PORT", "9001", "9002", &["engine"]),
+            ("OIDC_AUD", "a", "b", &["idp", "control"]),
+            ("ENGINE_URL", "http://127.0.0.1:1", "http://127.0.0.1:2", &[]),
+            ("LOG_LEVEL", "info", "debug", &["idp", "engine", "control", "envoy"]),
+        ] {
+            assert_eq!(touched(&[(setting, before)], &[(setting, after)]), expected, "{setting}");
+        }
+    }
+
+    #[test]
+    fn the_same_settings_have_the_same_fingerprints() {
+        assert_eq!(prints(&[("ENGINE_API_KEY", "k")]), prints(&[("ENGINE_API_KEY", "k")]));
+    }
+}

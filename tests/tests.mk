@@ -1,0 +1,72 @@
+# The black-box tests and what they need. Included by the Makefile, whose variables it uses.
+#
+# Everything real that the tests talk to is installed once, under $(PEERS), outside git. A stamp's name
+# holds a hash of what was installed, so that a new pin is a new installation.
+
+PEERS        := $(TARGET_DIR)/peers
+OLLAMA       := github.com/ollama/ollama@v0.5.13
+PEERS_PYTHON := $(PEERS)/python-$(firstword $(shell cksum < tests/peers/requirements.txt))
+PEERS_NODE   := $(PEERS)/oidc-provider-$(firstword $(shell cksum < tests/peers/oidc-provider/package-lock.json))
+PEERS_OLLAMA := $(PEERS)/$(subst @,-,$(notdir $(OLLAMA)))/ollama
+
+# CI has no missing peers: there, what is skipped elsewhere is a failure.
+REQUIRE_PEERS := $(or $(ATTACH_TEST_REQUIRE_PEERS),$(filter true,$(CI)))
+
+# What the tests read (tests/src/env.rs).
+E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_STATE=$(TARGET_DIR)/e2e \
+	ATTACH_TEST_PYTHON=$(PEERS_PYTHON)/bin/python ATTACH_TEST_OIDC_PROVIDER=$(PEERS_NODE)/server.mjs \
+	ATTACH_TEST_OLLAMA=$(PEERS_OLLAMA) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS)
+
+# As in: make test-e2e TESTS=stamping
+TESTS ?=
+
+.PHONY: test-e2e
+test-e2e: build test-setup ## The gateway from outside: real Envoy, real module, real peers (TESTS=name for some)
+	$(E2E_ENV) cargo test --package attach-tests --no-fail-fast -- $(TESTS)
+
+.PHONY: test-setup
+test-setup: peers-python peers-node peers-ollama ## Install what those tests talk to
+
+.PHONY: peers-python
+peers-python: python3
+	@[ -f $(PEERS_PYTHON)/installed ] || { \
+		echo "installing the Python clients of the tests …"; \
+		rm -rf $(PEERS_PYTHON) && mkdir -p $(PEERS) \
+		&& python3 -m venv $(PEERS_PYTHON) \
+		&& $(PEERS_PYTHON)/bin/pip install --quiet --disable-pip-version-check -r tests/peers/requirements.txt \
+		&& touch $(PEERS_PYTHON)/installed; }
+
+# The tests cannot do without Python: it writes Ollama's model and runs the clients.
+.PHONY: python3
+python3:
+	@python3 -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "Python 3 with venv is missing: install the package python3-venv" >&2; exit 1; }
+
+.PHONY: peers-node
+peers-node:
+	@if command -v npm >/dev/null; then \
+		[ -f $(PEERS_NODE)/installed ] || { \
+			echo "installing oidc-provider …"; \
+			rm -rf $(PEERS_NODE) && mkdir -p $(PEERS_NODE) \
+			&& cp tests/peers/oidc-provider/package.json tests/peers/oidc-provider/package-lock.json $(PEERS_NODE) \
+			&& npm ci --prefix $(PEERS_NODE) --silent --no-audit --no-fund \
+			&& touch $(PEERS_NODE)/installed; } || exit 1; \
+		cp tests/peers/oidc-provider/server.mjs $(PEERS_NODE); \
+	else \
+		$(call without,Node,the packages nodejs and npm,the identity provider's tests); \
+	fi
+
+.PHONY: peers-ollama
+peers-ollama:
+	@if [ -x $(PEERS_OLLAMA) ]; then :; \
+	elif command -v go >/dev/null; then \
+		echo "building Ollama (a minute or two) …"; \
+		mkdir -p $(dir $(PEERS_OLLAMA)) && GOBIN=$(dir $(PEERS_OLLAMA)) go install $(OLLAMA); \
+	else \
+		$(call without,Go,the package golang-go,the real engine's tests); \
+	fi
+
+# $(call without,what is missing,what to install,what is not tested)
+define without
+echo "$(1) is missing, so $(3) are skipped: install $(2)" >&2; [ -z "$(REQUIRE_PEERS)" ]
+endef
