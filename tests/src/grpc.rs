@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, client, server};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 use crate::http::Headers;
 
@@ -43,6 +43,31 @@ pub fn call(
     messages: &[&[u8]],
     trailers: &[(&'static str, &'static str)],
 ) -> Outcome {
+    script(to, path, headers, &[], messages, trailers)
+}
+
+/// A call without messages, with headers of any bytes.
+///
+/// # Panics
+/// When it fails or takes too long.
+#[must_use]
+pub fn call_with(
+    to: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    bytes: &[(&'static str, HeaderValue)],
+) -> Outcome {
+    script(to, path, headers, bytes, &[], &[])
+}
+
+fn script(
+    to: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    bytes: &[(&'static str, HeaderValue)],
+    messages: &[&[u8]],
+    trailers: &[(&'static str, &'static str)],
+) -> Outcome {
     let runtime = runtime();
     let script = async {
         let stream = tokio::net::TcpStream::connect(to).await?;
@@ -56,6 +81,9 @@ pub fn call(
             .header("te", "trailers");
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        for (name, value) in bytes {
+            request = request.header(*name, value);
         }
         let request = request.body(()).map_err(io::Error::other)?;
         let (response, mut sending) = client.send_request(request, false).map_err(io::Error::other)?;
@@ -76,7 +104,7 @@ pub fn call(
         }
         let mut last = HeaderMap::new();
         for (name, value) in trailers {
-            last.insert(*name, http::HeaderValue::from_static(value));
+            last.insert(*name, HeaderValue::from_static(value));
         }
         sending.send_trailers(last).map_err(io::Error::other)?;
         while receiving.data().await.is_some() {}
@@ -123,7 +151,7 @@ pub(crate) fn serve(
                 let told = receiving.trailers().await.map_err(io::Error::other)?;
                 ended(place, told.map(|trailers| to_headers(&trailers)).unwrap_or_default());
                 let mut trailers = HeaderMap::new();
-                trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
                 sending.send_trailers(trailers).map_err(io::Error::other)
             });
         }

@@ -57,7 +57,8 @@ impl Issuer {
     /// Where its keys are.
     #[must_use]
     pub fn keys_url(&self) -> String {
-        format!("{}{}", self.url(), self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.starts_with('/') { format!("{}{keys}", self.url()) } else { keys.clone() }
     }
 
     /// Answers so from now on.
@@ -65,7 +66,8 @@ impl Issuer {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 
-    /// Has its keys elsewhere from now on, and says so in its discovery document.
+    /// Has its keys elsewhere from now on, and says so in its discovery document: a path, or an address of
+    /// another server.
     pub fn move_keys(&self, path: &str) {
         path.clone_into(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
     }

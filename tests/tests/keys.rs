@@ -8,8 +8,9 @@ use attach_tests::gateway::Builder;
 use attach_tests::issuer::{Answer, Issuer};
 use attach_tests::mint::{Key, Mint};
 use attach_tests::request::Request;
+use attach_tests::tls::Authority;
 use attach_tests::upstream::Upstream;
-use attach_tests::wait;
+use attach_tests::{env, wait};
 use serde_json::json;
 
 /// The least time between two fetches that unknown keys cause.
@@ -89,6 +90,67 @@ fn keys_that_move_within_their_host_are_followed() {
     wait::until_within(PATIENCE, "the moved key to be accepted", || {
         (fixture.gateway.send(&get(&token_by(&fixture, &new))).status == 200).then_some(())
     });
+}
+
+#[test]
+fn keys_that_move_to_another_host_are_not_followed() {
+    let fixture = Fixture::start("moved-away", |builder| builder);
+    let stranger = Key::new("ES256", "moved-away");
+    let elsewhere = Issuer::start(vec![stranger.jwk()]);
+    fixture.first.move_keys(&elsewhere.keys_url());
+    wait::until_within(PATIENCE, "a line in the log", || {
+        let refused = fixture.gateway.send(&get(&token_by(&fixture, &stranger)));
+        assert_eq!(refused.status, 401, "{}", refused.text());
+        fixture.gateway.log("envoy").contains("moved to a host that was not rendered").then_some(())
+    });
+    assert_eq!(elsewhere.fetches(), 0);
+    assert_eq!(fixture.gateway.send(&get(&fixture.alice())).status, 200);
+}
+
+#[test]
+fn an_https_issuer_is_verified_by_the_command_and_by_the_filter() {
+    let authority = Authority::new();
+    let folder = std::path::absolute(env::state()).expect("a path");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join(format!("issuer-{}.pem", std::process::id()));
+    authority.write(&file);
+    let upstream = Upstream::start();
+    let builder = |name: &str, issuer: &Upstream| {
+        Builder::new(name)
+            .set("OIDC_ISSUER", format!("https://localhost:{}", issuer.address().port()))
+            .set("OIDC_AUD", "attach-test")
+            .set("ENGINE_URL", upstream.url())
+            .set("SSL_CERT_FILE", file.display())
+    };
+    let serve = |issuer: &Upstream| {
+        let url = format!("https://localhost:{}", issuer.address().port());
+        let mint = Mint::new(&url, "attach-test");
+        let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/keys")}).to_string();
+        let keys = json!({"keys": mint.jwks()}).to_string();
+        issuer.on("/", |exchange| exchange.reply("404 Not Found", &[], b""));
+        issuer.on("/.well-known/openid-configuration", move |exchange| {
+            exchange.reply("200 OK", &[], discovery.as_bytes())
+        });
+        issuer.on("/keys", move |exchange| exchange.reply("200 OK", &[], keys.as_bytes()));
+        mint
+    };
+    let trusted = Upstream::start_tls(authority.server("localhost"));
+    let mint = serve(&trusted);
+    let gateway = builder("https-issuer", &trusted).start();
+    assert_eq!(gateway.send(&get(&mint.token("alice"))).status, 200);
+
+    for (name, server) in [
+        ("https-issuer-name", authority.server("other.example")),
+        ("https-issuer-unknown", Authority::new().server("localhost")),
+    ] {
+        let issuer = Upstream::start_tls(server);
+        serve(&issuer);
+        let gateway = builder(name, &issuer).prepare();
+        let ended = gateway.up().expect_failure();
+        assert!(ended.stderr.contains("OIDC_ISSUER"), "{}", ended.stderr);
+        assert_eq!(gateway.pids(), Vec::new());
+        assert!(issuer.seen("/").is_empty(), "{name}: something was asked all the same");
+    }
 }
 
 /// What an issuer may answer that is no key set.

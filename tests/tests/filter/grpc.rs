@@ -1,6 +1,6 @@
 //! gRPC-like calls: HTTP/2 to the engine, both directions open at once.
 
-use attach_tests::grpc::{GREETING, call};
+use attach_tests::grpc::{GREETING, call, call_with};
 
 use crate::fixture;
 
@@ -37,4 +37,35 @@ fn a_call_without_a_token_is_refused() {
     let refused = outcome.status == 401 || outcome.headers.one("grpc-status") == Some("16");
     assert!(refused, "{outcome:?}");
     fixture.nothing_arrived("/attach.Test/Refused");
+}
+
+/// Over HTTP/2 two headers arrive as two, and names cannot hide in capitals.
+#[test]
+fn a_call_with_two_credentials_is_refused() {
+    let fixture = fixture();
+    let bearer = format!("Bearer {}", fixture.alice());
+    let other = format!("Bearer {}", fixture.world.first.token("mallory"));
+    for second in [bearer.as_str(), other.as_str(), "Basic YTpi"] {
+        let headers = [("authorization", bearer.as_str()), ("authorization", second)];
+        let outcome = call(fixture.gateway.address, "/attach.Test/Twice", &headers, &[], &[]);
+        let refused = outcome.status == 401 || outcome.headers.one("grpc-status") == Some("16");
+        assert!(refused, "{outcome:?}");
+    }
+    fixture.nothing_arrived("/attach.Test/Twice");
+}
+
+#[test]
+fn bytes_that_are_not_utf8_get_a_normal_reply_over_http2() {
+    let fixture = fixture();
+    let bearer = format!("Bearer {}", fixture.alice());
+    let value = http::HeaderValue::from_bytes(b"\xff\xfe\x80").expect("a value");
+    let outcome = call_with(
+        fixture.gateway.address,
+        "/attach.Test/Bytes",
+        &[("authorization", &bearer)],
+        &[("user-agent", value.clone()), ("x-attach-user", value)],
+    );
+    assert!(outcome.status == 200 && outcome.greeting == GREETING, "{outcome:?}");
+    let seen = fixture.arrived("/attach.Test/Bytes");
+    assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
 }

@@ -123,3 +123,51 @@ fn every_request_of_a_connection_is_verified_by_itself() {
         wire.body().expect("its body");
     }
 }
+
+#[test]
+fn other_protocols_cannot_be_upgraded_to() {
+    let fixture = fixture();
+    for protocol in ["h2c", "TLS/1.0", "websocket, h2c", "anything"] {
+        let request = Request::get("/upgrade-other")
+            .header("Connection", "Upgrade, HTTP2-Settings")
+            .header("Upgrade", protocol)
+            .header("HTTP2-Settings", "AAMAAABkAAQAAP__");
+        assert_ne!(fixture.gateway.send(&request).status, 101, "{protocol}");
+        fixture.nothing_arrived("/upgrade-other");
+        let status = request.bearer(&fixture.alice()).open(fixture.gateway.address).head().0;
+        assert_ne!(status, 101, "{protocol}");
+    }
+}
+
+#[test]
+fn nobody_is_connected_to_somewhere_else() {
+    let fixture = fixture();
+    let target = fixture.upstream.address().to_string();
+    for request in
+        [Request::new("CONNECT", &target), Request::new("CONNECT", &target).bearer(&fixture.alice())]
+    {
+        let status = request.open(fixture.gateway.address).head().0;
+        assert!((400..500).contains(&status), "{status}");
+    }
+    // A proxy's form of the target names a host, which means nothing here.
+    let elsewhere = attach_tests::upstream::Upstream::start();
+    let proxied = Request::get(format!("{}/proxied", elsewhere.url()));
+    fixture.gateway.send(&proxied).expect(401);
+    fixture.gateway.send(&proxied.bearer(&fixture.alice())).expect(200);
+    assert!(elsewhere.seen("/proxied").is_empty());
+}
+
+#[test]
+fn nobody_is_asked_for_a_body_before_being_verified() {
+    let fixture = fixture();
+    let request = Request::post_chunked("/expect").header("Expect", "100-continue");
+    let mut refused = request.open(fixture.gateway.address);
+    assert_eq!(refused.head().0, 401);
+    let mut asked = request.bearer(&fixture.alice()).open(fixture.gateway.address);
+    let (status, _) = asked.head();
+    assert_eq!(status, 100);
+    asked.send(b"body");
+    asked.end(&[]);
+    assert_eq!(asked.head().0, 200);
+    assert_eq!(fixture.arrived("/expect").body, b"body");
+}

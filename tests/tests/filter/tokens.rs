@@ -71,3 +71,29 @@ fn the_log_names_who_was_let_in() {
     assert_eq!(line["user"], "alice", "{line}");
     assert_eq!(line["status"], 200, "{line}");
 }
+
+#[test]
+fn the_log_holds_neither_queries_nor_credentials() {
+    let fixture = fixture();
+    let token = fixture.alice();
+    let request = Request::get("/logged-plain?access_token=query-secret")
+        .bearer(&token)
+        .header("cookie", "cookie-secret");
+    fixture.gateway.send(&request).expect(200);
+    let basic = Request::get("/logged-plain?x=query-secret").header("authorization", "Basic basic-secret");
+    fixture.gateway.send(&basic).expect(401);
+    let lines = fixture.gateway.access_log("/logged-plain", 2);
+    assert!(lines.iter().all(|line| line["path"] == "/logged-plain"), "{lines:?}");
+    let logs = fixture.gateway.logs();
+    let signature = token.rsplit('.').next().expect("a signature");
+    for secret in ["query-secret", "cookie-secret", "basic-secret", signature] {
+        assert!(!logs.contains(secret), "{secret} stands in a log");
+    }
+}
+
+#[test]
+fn a_token_in_the_query_is_no_credential() {
+    let fixture = fixture();
+    fixture.gateway.send(&Request::get(format!("/query-token?access_token={}", fixture.alice()))).expect(401);
+    fixture.nothing_arrived("/query-token");
+}
