@@ -22,7 +22,7 @@ TESTS ?=
 
 .PHONY: test-e2e
 test-e2e: build test-setup ## The gateway from outside: real Envoy, real module, real peers (TESTS=name for some)
-	$(E2E_ENV) cargo test --package attach-tests -- $(TESTS)
+	$(E2E_ENV) cargo test --package attach-tests --no-fail-fast -- $(TESTS)
 
 .PHONY: test-setup
 test-setup: peers-python peers-node peers-ollama ## Install what those tests talk to

@@ -2,6 +2,7 @@
 
 mod config;
 mod detach;
+mod doctor;
 mod down;
 mod engine;
 mod idp;
@@ -9,6 +10,8 @@ mod logs;
 mod serve;
 mod settings_args;
 mod status;
+mod token;
+mod up;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,6 +32,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start the gateway and whatever it needs, or bring what runs in line with the settings
+    Up(up::Args),
     /// Stop the gateway
     Down(down::Args),
     /// Say what runs
@@ -37,6 +42,10 @@ pub enum Command {
     Logs(logs::Args),
     /// Check the settings, or print the configuration they make
     Config(config::Args),
+    /// Print a token to try the gateway with
+    Token(token::Args),
+    /// Look at everything the gateway needs: what is reachable, which keys there are, clocks
+    Doctor(doctor::Args),
     /// Run the development identity provider: it trusts everyone, on loopback only
     Idp(idp::Args),
     /// Run the echo engine: speaks Ollama and OpenAI, answers with what it was told
@@ -61,6 +70,15 @@ pub enum Error {
     /// The configuration cannot be rendered.
     #[error(transparent)]
     Render(#[from] crate::render::RenderError),
+    /// There is no token.
+    #[error(transparent)]
+    Token(Box<crate::token::TokenError>),
+    /// No HTTPS.
+    #[error(transparent)]
+    Client(#[from] crate::fetch::ClientError),
+    /// `attach up` failed.
+    #[error(transparent)]
+    Up(#[from] crate::up::Error),
     /// Processes, their records and their logs.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
@@ -81,6 +99,13 @@ pub enum Error {
     Output(io::Error),
 }
 
+// By hand, for the box: it is much larger than every other error.
+impl From<crate::token::TokenError> for Error {
+    fn from(error: crate::token::TokenError) -> Self {
+        Self::Token(Box::new(error))
+    }
+}
+
 impl Cli {
     /// Runs the subcommand until it is done, or is told to stop.
     ///
@@ -88,10 +113,13 @@ impl Cli {
     /// One sentence for the person; the exit status is then 1.
     pub async fn run(self) -> Result<ExitCode, Error> {
         match self.command {
+            Command::Up(args) => up::run(args).await?,
             Command::Down(args) => down::run(args).await?,
             Command::Status(args) => return status::run(args).await,
             Command::Logs(args) => logs::run(args).await?,
             Command::Config(args) => config::run(args).await?,
+            Command::Token(args) => token::run(args).await?,
+            Command::Doctor(args) => return doctor::run(args).await,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,
             Command::Serve(args) => serve::run(args).await?,

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod discover;
+pub mod doctor;
 pub mod engine;
 pub mod fetch;
 pub mod idp;
@@ -12,5 +13,6 @@ pub mod serving;
 pub mod settings;
 pub mod shutdown;
 pub mod supervise;
+pub mod token;
 pub mod trust;
 pub mod up;

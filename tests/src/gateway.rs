@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::peers::{Leashed, leash};
 use crate::request::{Request, Response};
 use crate::{env, ports, wait};
 
@@ -125,6 +127,8 @@ impl Builder {
         let named = ["PORT", "ADMIN_PORT", "CONTROL_PORT", "IDP_PORT", "ECHO_PORT"];
         let mut settings: Vec<(String, String)> =
             named.iter().zip(ports).map(|(name, port)| ((*name).to_owned(), port.to_string())).collect();
+        // Some defaults listen everywhere.
+        put(&mut settings, "HOST", "127.0.0.1");
         // The last one of a name wins: a test may choose a port itself.
         for (name, value) in self.settings {
             put(&mut settings, &name, &value);
@@ -281,6 +285,36 @@ impl Gateway {
             .into_iter()
             .filter_map(|service| Some((service, self.pid(service)?)))
             .collect()
+    }
+
+    /// Ends Envoy and starts it again, from the same files and with the same environment, without waiting
+    /// for anything but its listener: what `attach up` would call a failure can be looked at. It ends with
+    /// what is returned.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn restart_envoy(&self) -> Leashed {
+        let pid = self.pid("envoy").expect("Envoy runs");
+        let read = |name: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{name}")).expect("our own process");
+            let parts = bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+            parts.map(|part| OsString::from_vec(part.to_vec())).collect::<Vec<_>>()
+        };
+        let (command, environment) = (read("cmdline"), read("environ"));
+        finish(Command::new("kill").arg(pid.to_string())).expect_success();
+        wait::until("Envoy to end", || (!is_running(pid)).then_some(()));
+        let log =
+            fs::File::options().append(true).open(self.state().join("logs/envoy.log")).expect("its log");
+        let pairs = environment.iter().filter_map(|pair| {
+            let (name, value) = pair.to_str()?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        let mut again = leash(&command[0], &command[1..]);
+        again.env_clear().envs(pairs).current_dir(self.state()).stderr(log);
+        let leashed = Leashed::start(&mut again);
+        wait::until("Envoy to listen", || TcpStream::connect(self.address).ok());
+        leashed
     }
 
     /// Stops it now, and waits for that.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, client, server};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 use crate::http::Headers;
 
@@ -36,7 +36,38 @@ pub struct Outcome {
 /// # Panics
 /// When it fails or takes too long.
 #[must_use]
-pub fn call(to: SocketAddr, path: &str, headers: &[(&str, &str)], messages: &[&[u8]]) -> Outcome {
+pub fn call(
+    to: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    messages: &[&[u8]],
+    trailers: &[(&'static str, &'static str)],
+) -> Outcome {
+    script(to, path, headers, &[], messages, trailers)
+}
+
+/// A call without messages, with headers of any bytes.
+///
+/// # Panics
+/// When it fails or takes too long.
+#[must_use]
+pub fn call_with(
+    to: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    bytes: &[(&'static str, HeaderValue)],
+) -> Outcome {
+    script(to, path, headers, bytes, &[], &[])
+}
+
+fn script(
+    to: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    bytes: &[(&'static str, HeaderValue)],
+    messages: &[&[u8]],
+    trailers: &[(&'static str, &'static str)],
+) -> Outcome {
     let runtime = runtime();
     let script = async {
         let stream = tokio::net::TcpStream::connect(to).await?;
@@ -51,6 +82,9 @@ pub fn call(to: SocketAddr, path: &str, headers: &[(&str, &str)], messages: &[&[
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        for (name, value) in bytes {
+            request = request.header(*name, value);
+        }
         let request = request.body(()).map_err(io::Error::other)?;
         let (response, mut sending) = client.send_request(request, false).map_err(io::Error::other)?;
         let response = response.await.map_err(io::Error::other)?;
@@ -60,7 +94,7 @@ pub fn call(to: SocketAddr, path: &str, headers: &[(&str, &str)], messages: &[&[
             ..Outcome::default()
         };
         let mut receiving = response.into_body();
-        if outcome.status != 200 {
+        if outcome.status != 200 || outcome.headers.has("grpc-status") {
             return Ok(outcome);
         }
         outcome.greeting = exactly(&mut receiving, GREETING.len()).await?;
@@ -68,7 +102,11 @@ pub fn call(to: SocketAddr, path: &str, headers: &[(&str, &str)], messages: &[&[
             sending.send_data(Bytes::copy_from_slice(message), false).map_err(io::Error::other)?;
             outcome.echoes.push(exactly(&mut receiving, message.len()).await?);
         }
-        sending.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+        let mut last = HeaderMap::new();
+        for (name, value) in trailers {
+            last.insert(*name, HeaderValue::from_static(value));
+        }
+        sending.send_trailers(last).map_err(io::Error::other)?;
         while receiving.data().await.is_some() {}
         let trailers = receiving.trailers().await.map_err(io::Error::other)?;
         outcome.trailers = trailers.map(|trailers| to_headers(&trailers)).unwrap_or_default();
@@ -81,11 +119,15 @@ pub fn call(to: SocketAddr, path: &str, headers: &[(&str, &str)], messages: &[&[
 }
 
 /// Serves a connection whose peer speaks HTTP/2: greets, echoes each piece, ends with `grpc-status: 0`.
-/// `arrived` is told of each request.
+/// `arrived` is told of each request and gives its place, `ended` is told of that one's trailers.
 ///
 /// # Errors
 /// When the connection fails.
-pub(crate) fn serve(stream: TcpStream, arrived: &dyn Fn(&Request<()>, Headers)) -> io::Result<()> {
+pub(crate) fn serve(
+    stream: TcpStream,
+    arrived: &dyn Fn(&Request<()>, Headers) -> usize,
+    ended: impl Fn(usize, Headers) + Clone + Send + 'static,
+) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     runtime().block_on(async {
         let stream = tokio::net::TcpStream::from_std(stream)?;
@@ -94,7 +136,8 @@ pub(crate) fn serve(stream: TcpStream, arrived: &dyn Fn(&Request<()>, Headers)) 
             let (request, mut respond) = call.map_err(io::Error::other)?;
             let (parts, mut receiving) = request.into_parts();
             let headers = to_headers(&parts.headers);
-            arrived(&Request::from_parts(parts, ()), headers);
+            let place = arrived(&Request::from_parts(parts, ()), headers);
+            let ended = ended.clone();
             tokio::spawn(async move {
                 let response = Response::builder().header("content-type", "application/grpc");
                 let response = response.body(()).map_err(io::Error::other)?;
@@ -105,8 +148,10 @@ pub(crate) fn serve(stream: TcpStream, arrived: &dyn Fn(&Request<()>, Headers)) 
                     let _ = receiving.flow_control().release_capacity(data.len());
                     sending.send_data(data, false).map_err(io::Error::other)?;
                 }
+                let told = receiving.trailers().await.map_err(io::Error::other)?;
+                ended(place, told.map(|trailers| to_headers(&trailers)).unwrap_or_default());
                 let mut trailers = HeaderMap::new();
-                trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
                 sending.send_trailers(trailers).map_err(io::Error::other)
             });
         }

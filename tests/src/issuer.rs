@@ -1,11 +1,10 @@
 //! An OIDC issuer whose faults are scripted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::upstream::{Exchange, Upstream};
+use crate::upstream::{Exchange, Seen, Upstream};
 
 /// Where the keys are.
 pub const KEYS: &str = "/keys";
@@ -32,7 +31,7 @@ pub enum Answer {
 pub struct Issuer {
     upstream: Upstream,
     answer: Arc<Mutex<Answer>>,
-    down: Arc<AtomicBool>,
+    keys: Arc<Mutex<String>>,
 }
 
 impl Issuer {
@@ -42,12 +41,10 @@ impl Issuer {
         let issuer = Self {
             upstream: Upstream::start(),
             answer: Arc::new(Mutex::new(Answer::Keys(keys))),
-            down: Arc::default(),
+            keys: Arc::new(Mutex::new(KEYS.to_owned())),
         };
-        let (keys, discovery) = (issuer.clone(), issuer.clone());
-        issuer.upstream.on("/", |exchange| exchange.reply("404 Not Found", &[], b""));
-        issuer.upstream.on(KEYS, move |exchange| keys.serve_keys(exchange));
-        issuer.upstream.on(DISCOVERY, move |exchange| discovery.serve_discovery(exchange));
+        let server = issuer.clone();
+        issuer.upstream.on("/", move |exchange| server.serve(exchange));
         issuer
     }
 
@@ -60,7 +57,8 @@ impl Issuer {
     /// Where its keys are.
     #[must_use]
     pub fn keys_url(&self) -> String {
-        format!("{}{KEYS}", self.upstream.url())
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.starts_with('/') { format!("{}{keys}", self.url()) } else { keys.clone() }
     }
 
     /// Answers so from now on.
@@ -68,21 +66,36 @@ impl Issuer {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 
-    /// Whether discovery fails as well as the keys do ([`Answer::Error`]).
-    pub fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
+    /// Has its keys elsewhere from now on, and says so in its discovery document: a path, or an address of
+    /// another server.
+    pub fn move_keys(&self, path: &str) {
+        path.clone_into(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The requests for its keys, wherever they are.
+    #[must_use]
+    pub fn keys_seen(&self) -> Vec<Seen> {
+        self.upstream.seen(KEYS)
     }
 
     /// How often its keys were asked for.
     #[must_use]
     pub fn fetches(&self) -> usize {
-        self.upstream.seen(KEYS).len()
+        self.keys_seen().len()
+    }
+
+    fn serve(&self, exchange: &mut Exchange) -> std::io::Result<()> {
+        let target = exchange.target.clone();
+        if target == DISCOVERY {
+            self.serve_discovery(exchange)
+        } else if target == *self.keys.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.serve_keys(exchange)
+        } else {
+            exchange.reply("404 Not Found", &[], b"")
+        }
     }
 
     fn serve_discovery(&self, exchange: &mut Exchange) -> std::io::Result<()> {
-        if self.down.load(Ordering::SeqCst) {
-            return exchange.reply("503 Service Unavailable", &[], b"");
-        }
         let document = json!({
             "issuer": self.url(),
             "jwks_uri": self.keys_url(),

@@ -12,6 +12,7 @@
 
 pub mod cases;
 pub mod env;
+pub mod fixture;
 pub mod gateway;
 pub mod grpc;
 pub mod http;

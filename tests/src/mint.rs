@@ -32,7 +32,7 @@ pub fn now() -> u64 {
 
 enum Pair {
     Rsa { pair: Box<RsaKeyPair>, modulus: Vec<u8>, exponent: Vec<u8> },
-    Ec { fixed: EcdsaKeyPair, der: EcdsaKeyPair },
+    Ec { fixed: Box<EcdsaKeyPair>, der: Box<EcdsaKeyPair> },
     Ed25519(Ed25519KeyPair),
 }
 
@@ -145,7 +145,7 @@ impl Key {
     #[must_use]
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         let usual = json!({"alg": self.algorithm, "typ": "at+jwt", "kid": self.id});
-        self.raw(&merged(&usual, header).to_string(), &claims.to_string())
+        self.raw(merged(&usual, header).to_string(), claims.to_string())
     }
 
     /// A token of any two texts, signed by this key.
@@ -262,6 +262,6 @@ fn ec_pair(algorithm: &str) -> Pair {
     };
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(fixed, &random).expect("a key");
-    let pair = |rules| EcdsaKeyPair::from_pkcs8(rules, pkcs8.as_ref(), &random).expect("that key");
+    let pair = |rules| Box::new(EcdsaKeyPair::from_pkcs8(rules, pkcs8.as_ref(), &random).expect("that key"));
     Pair::Ec { fixed: pair(fixed), der: pair(der) }
 }

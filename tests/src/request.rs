@@ -187,7 +187,7 @@ impl Response {
     ///
     /// # Panics
     /// When it has another.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use)] // Often it is all one wants to know.
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:?} {}", self.headers, self.text());
         self

@@ -69,6 +69,15 @@ impl Upstream {
         Self::on_listener(listener(), None)
     }
 
+    /// Starts one on a port that was chosen before.
+    ///
+    /// # Panics
+    /// When it cannot listen there.
+    #[must_use]
+    pub fn start_at(port: u16) -> Self {
+        Self::on_listener(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("that port"), None)
+    }
+
     /// Starts one that speaks TLS.
     ///
     /// # Panics
@@ -224,14 +233,24 @@ fn listener() -> TcpListener {
 fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Arc<Shared>) -> io::Result<()> {
     let stream = with_timeouts(stream)?;
     if tls.is_none() && speaks_http2(&stream)? {
-        return crate::grpc::serve(stream, &|request, headers| {
-            lock(&shared.seen).push(Seen {
+        let arrived = |request: &http::Request<()>, headers| {
+            let mut seen = lock(&shared.seen);
+            seen.push(Seen {
                 method: request.method().to_string(),
                 target: request.uri().path().to_owned(),
                 headers,
                 ..Seen::default()
             });
-        });
+            seen.len() - 1
+        };
+        let shared = Arc::clone(shared);
+        let ended = move |place: usize, trailers| {
+            if let Some(seen) = lock(&shared.seen).get_mut(place) {
+                seen.trailers = trailers;
+                seen.complete = true;
+            }
+        };
+        return crate::grpc::serve(stream, &arrived, ended);
     }
     let connection: Box<dyn Connection> = match tls {
         Some(config) => {

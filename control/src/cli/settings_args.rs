@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::settings::{self, Invalid, Problem, Settings, Sources};
+use crate::up::report::quoted;
 
 /// Where the settings are, and the two that are most often wanted different for once.
 #[derive(Clone, Debug, Default, Args)]
@@ -38,6 +39,20 @@ impl SettingsArgs {
     /// When `PORT` is wrong or there is no home.
     pub fn state_dir(&self) -> Result<PathBuf, Invalid> {
         settings::state_dir(&self.sources()?)
+    }
+
+    /// The flags that say which gateway is meant, as words for a shell, each with a blank before it: for
+    /// commands that a message proposes.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let flags = [
+            ("--env-file", self.env_file.as_ref().map(path)),
+            ("--state-dir", self.state_dir.as_ref().map(path)),
+            ("--port", self.port.clone()),
+        ];
+        let words = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        words.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect()
     }
 
     fn sources(&self) -> Result<Sources, Invalid> {

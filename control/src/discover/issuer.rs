@@ -27,8 +27,12 @@ pub enum KeysFrom {
     DevIdp,
 }
 
-/// Finds an issuer's keys, and a notice where something should be known about them.
-pub(super) async fn resolve(
+/// Finds an issuer's keys, and a notice where something should be known about them. `dev`: it is the dev
+/// identity provider, of which everything is known.
+///
+/// # Errors
+/// It does not answer, or not as it must.
+pub async fn resolve(
     issuer: Issuer,
     dev: bool,
     keys: Keys,

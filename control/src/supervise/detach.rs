@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::process::Record;
@@ -27,6 +27,8 @@ pub struct Program {
     pub command: Vec<OsString>,
     /// Its whole environment: nothing is inherited, so that the fingerprint knows everything.
     pub environment: Vec<(String, OsString)>,
+    /// Where it runs: what relative paths in its environment count from.
+    pub folder: PathBuf,
     /// Where it answers once it is ready; its port is the one that it serves on.
     pub health: Health,
     /// Other ports that it listens on.
@@ -68,7 +70,7 @@ pub fn start(attach: &Path, state: &StateDir, program: &Program) -> Result<Recor
         .args(&program.command)
         .env_clear()
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(state.root())
+        .current_dir(&program.folder)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(error_log)
@@ -116,6 +118,7 @@ mod tests {
             service: Service::Envoy,
             command: vec!["envoy".into()],
             environment: vec![("ENGINE_API_KEY".into(), "sk-secret".into())],
+            folder: "/".into(),
             health: Health { address: "127.0.0.1:1".parse().unwrap(), path: "/".into() },
             more_ports: Vec::new(),
             fingerprint: "f".into(),

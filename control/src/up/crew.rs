@@ -181,7 +181,7 @@ mod tests {
     struct Bench {
         folder: Folder,
         state: StateDir,
-        /// Ports 1, 2 and 3 of the tests.
+        /// Ports 1, 2 and 3 of the tests; nobody answers at the third.
         addresses: Vec<SocketAddr>,
     }
 
@@ -197,9 +197,12 @@ mod tests {
                 .status();
             assert!(made.unwrap().success());
             let mut addresses = Vec::new();
-            for _ in 0..3 {
+            for number in 1..=3 {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 addresses.push(listener.local_addr().unwrap());
+                if number == 3 {
+                    continue;
+                }
                 tokio::spawn(async move {
                     while let Ok((mut stream, _)) = listener.accept().await {
                         let _ = stream.read(&mut [0; 512]).await;
@@ -223,6 +226,7 @@ mod tests {
                 service,
                 command: command.iter().map(Into::into).collect(),
                 environment: Vec::new(),
+                folder: self.folder.path().into(),
                 health: Health { address: self.addresses[port - 1], path: "/".into() },
                 more_ports: Vec::new(),
                 fingerprint: fingerprint.into(),

@@ -7,8 +7,12 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use attach_core::secret::Secret;
+
 use super::check::MODULE;
-use crate::settings::Settings;
+use crate::render::{CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV};
+use crate::serve;
+use crate::settings::{Settings, names};
 use crate::supervise::detach::Program;
 use crate::supervise::envoy::Envoy;
 use crate::supervise::fingerprint::{self, Fingerprint};
@@ -17,10 +21,8 @@ use crate::supervise::ready::Health;
 use crate::supervise::state::StateDir;
 use crate::supervise::{Error, Service};
 
-/// The variable in Envoy's environment that holds the secret which filter and control share.
-pub const CONTROL_SECRET: &str = "ATTACH_CONTROL_SECRET";
-/// The variable in Envoy's environment that holds the engine's own key.
-pub const ENGINE_API_KEY: &str = "ENGINE_API_KEY";
+/// The setting of how much is logged.
+const LOG_LEVEL: &str = "LOG_LEVEL";
 
 /// Where everything but the gateway's own listener is bound.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -73,9 +75,9 @@ impl<'a> Programs<'a> {
     /// Envoy's environment: the two secrets, by reference.
     #[must_use]
     pub fn envoy_environment(&self, secret: &str) -> Vec<(String, OsString)> {
-        let mut environment = vec![(CONTROL_SECRET.to_owned(), secret.into())];
+        let mut environment = vec![(CONTROL_SECRET_ENV.to_owned(), secret.into())];
         if let Some(key) = &self.settings.engine.api_key {
-            environment.push((ENGINE_API_KEY.to_owned(), key.expose().into()));
+            environment.push((ENGINE_API_KEY_ENV.to_owned(), key.expose().into()));
         }
         environment
     }
@@ -103,6 +105,7 @@ impl<'a> Programs<'a> {
             service: Service::Envoy,
             command,
             environment,
+            folder: self.state.root().to_path_buf(),
             health: Health {
                 address: reachable(settings.host, settings.ports.gateway),
                 path: attach_core::policy::route::HEALTH.to_owned(),
@@ -113,9 +116,31 @@ impl<'a> Programs<'a> {
     }
 
     /// The control service.
+    ///
+    /// It reads the settings itself, from where this command has them. Its fingerprint holds what it makes
+    /// of them and not where they come from: another engine is nothing to it.
     #[must_use]
-    pub fn control(&self, arguments: Vec<OsString>) -> Program {
-        self.own(Service::Control, arguments, self.settings.ports.control)
+    pub fn control(&self, secret: &str) -> Program {
+        let settings = self.settings;
+        let mut arguments: Vec<OsString> = vec!["serve".into()];
+        arguments.extend(flag("--state-dir", self.state.root()));
+        arguments.extend(flag("--host", settings.host.to_string()));
+        arguments.extend(flag("--port", settings.ports.gateway.to_string()));
+        arguments.extend(settings.env_file.iter().flat_map(|file| flag("--env-file", file)));
+        let mut program = self.own(Service::Control, arguments, settings.ports.control);
+        let inherited =
+            names::KNOWN.iter().filter(|name| !names::SECRET.contains(name) && **name != LOG_LEVEL);
+        let values = inherited.filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+        program.environment.extend(values);
+        program.folder.clone_from(&settings.folder);
+        let made_of = serve::State::new(settings, Secret::new(secret.as_bytes().to_vec()));
+        program.fingerprint = self
+            .print(Service::Control, &[], &[(LOG_LEVEL.to_owned(), settings.log_level.for_tracing().into())])
+            .with("port", settings.ports.control.to_string().as_bytes())
+            .with("state", format!("{made_of:?}").as_bytes())
+            .with("binary", self.attach_hash.as_bytes())
+            .finish();
+        program
     }
 
     /// One of `attach`'s own servers.
@@ -123,11 +148,12 @@ impl<'a> Programs<'a> {
         let mut command = vec![self.attach.clone().into_os_string()];
         command.extend(arguments);
         let level = self.settings.log_level.for_tracing();
-        let environment = vec![("LOG_LEVEL".to_owned(), level.into())];
+        let environment = vec![(LOG_LEVEL.to_owned(), level.into())];
         let print = self.print(service, &command, &environment);
         let health = Health { address: SocketAddr::new(LOOPBACK, port), path: "/healthz".to_owned() };
         let fingerprint = print.with("binary", self.attach_hash.as_bytes()).finish();
-        Program { service, command, environment, health, more_ports: Vec::new(), fingerprint }
+        let folder = self.state.root().to_path_buf();
+        Program { service, command, environment, folder, health, more_ports: Vec::new(), fingerprint }
     }
 
     fn print(
@@ -170,4 +196,71 @@ impl<'a> Programs<'a> {
 
 fn flag(name: &str, value: impl Into<OsString>) -> [OsString; 2] {
     [name.into(), value.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Sources, load};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// The fingerprints of idp, engine, control and Envoy with these settings.
+    fn prints(values: &[(&str, &str)]) -> [String; 4] {
+        let sources = Sources {
+            state_dir: Some("/nowhere".into()),
+            folder: "/".into(),
+            environment: values.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            ..Sources::default()
+        };
+        let settings = load(&sources).unwrap();
+        let state = StateDir::at(&settings.state_dir);
+        let attach = std::env::current_exe().unwrap();
+        let programs = Programs::new(&attach, &state, &settings, SECRET).unwrap();
+        let envoy = Envoy { path: "/envoy".into(), version: "1".into() };
+        let all = [
+            programs.idp(),
+            programs.engine(),
+            programs.control(SECRET),
+            programs.envoy(&envoy, "bootstrap", programs.envoy_environment(SECRET)),
+        ];
+        for program in &all {
+            assert!(!program.fingerprint.contains(SECRET) && !format!("{program:?}").contains(SECRET));
+            assert!(!program.command.iter().any(|word| word == SECRET), "arguments are seen by everyone");
+        }
+        all.map(|program| program.fingerprint)
+    }
+
+    /// Which of the four a changed setting touches.
+    fn touched(before: &[(&str, &str)], after: &[(&str, &str)]) -> Vec<&'static str> {
+        let (before, after) = (prints(before), prints(after));
+        let names = Service::ALL.map(Service::name);
+        names
+            .into_iter()
+            .zip(before.iter().zip(&after))
+            .filter(|(_, (a, b))| a != b)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    #[test]
+    fn a_changed_setting_touches_only_those_that_use_it() {
+        for (setting, before, after, expected) in [
+            ("ENGINE_API_KEY", "a", "b", &["envoy"][..]),
+            ("ENVOY_CONCURRENCY", "1", "2", &["envoy"]),
+            ("AUTH0_CLIENT", "a", "b", &["control"]),
+            ("CONTROL_PORT", "9001", "9002", &["control"]),
+            ("ECHO_PORT", "9001", "9002", &["engine"]),
+            ("OIDC_AUD", "a", "b", &["idp", "control"]),
+            ("ENGINE_URL", "http://127.0.0.1:1", "http://127.0.0.1:2", &[]),
+            ("LOG_LEVEL", "info", "debug", &["idp", "engine", "control", "envoy"]),
+        ] {
+            assert_eq!(touched(&[(setting, before)], &[(setting, after)]), expected, "{setting}");
+        }
+    }
+
+    #[test]
+    fn the_same_settings_have_the_same_fingerprints() {
+        assert_eq!(prints(&[("ENGINE_API_KEY", "k")]), prints(&[("ENGINE_API_KEY", "k")]));
+    }
 }

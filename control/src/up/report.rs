@@ -1,8 +1,11 @@
 //! What `attach up` says once everything is ready.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::crew::Change;
+use super::trial::Trial;
+use crate::discover::Resolved;
 use crate::supervise::Service;
 
 /// How the person gets a token.
@@ -40,14 +43,56 @@ pub struct Report {
     pub changes: Vec<(Service, Change)>,
     /// Where the logs are.
     pub logs: String,
-    /// How this command was called, for the commands that follow.
+    /// What went wrong with the first request.
+    pub notice: Option<String>,
+    /// How this command was called.
+    pub called: Called,
+}
+
+/// How a command was called, for the commands that a message proposes.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The command, as a word for a shell.
     pub attach: String,
     /// Its flags that name this gateway, each with a blank before it.
     pub flags: String,
 }
 
+impl Report {
+    /// Tells how the gateway came out.
+    #[must_use]
+    pub fn new(
+        resolved: &Resolved,
+        address: SocketAddr,
+        trial: Trial,
+        changes: &[(Service, Change)],
+        called: Called,
+    ) -> Self {
+        let settings = &resolved.settings;
+        let issuers: Vec<_> = resolved.issuers.iter().map(|issuer| issuer.issuer.issuer.as_str()).collect();
+        let warning = "the built-in dev identity provider: it trusts everyone, for development only";
+        let issuer = match settings.dev_idp {
+            true => format!("{}  ({warning})", issuers.join(", ")),
+            false => issuers.join(", "),
+        };
+        Self {
+            address: format!("http://{address}"),
+            public_url: settings.public_url.clone(),
+            issuer,
+            engine: format!("{}  ({})", resolved.engine.url, resolved.engine.kind),
+            model: trial.model,
+            token: trial.token,
+            notice: trial.notice,
+            changes: changes.to_vec(),
+            logs: settings.state_dir.join("logs").display().to_string(),
+            called,
+        }
+    }
+}
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Called { attach, flags } = &self.called;
         writeln!(f, "The gateway is ready: {}", self.address)?;
         if self.public_url != self.address {
             writeln!(f, "  clients call    {}", self.public_url)?;
@@ -55,12 +100,15 @@ impl std::fmt::Display for Report {
         writeln!(f, "  tokens from     {}", self.issuer)?;
         writeln!(f, "  engine          {}", self.engine)?;
         writeln!(f, "  processes       {}", changes(&self.changes))?;
-        writeln!(f, "  logs            {}  ({} logs -f{})", self.logs, self.attach, self.flags)?;
-        writeln!(f, "  stop            {} down{}", self.attach, self.flags)?;
+        writeln!(f, "  logs            {}  ({} logs -f{})", self.logs, attach, flags)?;
+        writeln!(f, "  stop            {} down{}", attach, flags)?;
+        if let Some(notice) = &self.notice {
+            writeln!(f, "  note            {notice}")?;
+        }
         writeln!(f)?;
         let token = match &self.token {
             Token::Dev(token) => token.clone(),
-            Token::Fetched => format!("$({} token{})", self.attach, self.flags),
+            Token::Fetched => format!("$({} token{})", attach, flags),
             Token::Foreign { issuer, audience } => {
                 writeln!(
                     f,
@@ -73,15 +121,15 @@ impl std::fmt::Display for Report {
             writeln!(f, "Try it:")?;
         }
         let model = self.model.as_deref().unwrap_or("MODEL");
-        let body = serde_json::json!({
-            "model": model,
-            "messages": [{ "role": "user", "content": "Say hello" }],
-            "stream": false,
-        });
+        // As a person would write it: serde_json would sort the names.
+        let body = format!(
+            r#"{{"model": {}, "messages": [{{"role": "user", "content": "Say hello"}}], "stream": false}}"#,
+            serde_json::Value::from(model)
+        );
         writeln!(f, "\ncurl {}/api/chat \\", self.address)?;
         writeln!(f, "  -H \"Authorization: Bearer {token}\" \\")?;
         writeln!(f, "  -H 'Content-Type: application/json' \\")?;
-        writeln!(f, "  -d {}", quoted(&body.to_string()))
+        writeln!(f, "  -d {}", quoted(&body))
     }
 }
 
@@ -125,8 +173,8 @@ mod tests {
             token,
             changes: vec![(Service::Control, Change::Kept), (Service::Envoy, Change::Restarted)],
             logs: "/s/logs".into(),
-            attach: "attach".into(),
-            flags: " --port 9".into(),
+            notice: None,
+            called: Called { attach: "attach".into(), flags: " --port 9".into() },
         }
         .to_string()
     }
@@ -136,7 +184,7 @@ mod tests {
         let text = report(Token::Dev("e.y.J".into()));
         assert!(text.contains("\ncurl http://127.0.0.1:8080/api/chat \\\n"), "{text}");
         assert!(text.contains("\"Authorization: Bearer e.y.J\""), "{text}");
-        assert!(text.contains(r#""model":"it'\''s""#), "{text}");
+        assert!(text.contains(r#""model": "it'\''s","#), "{text}");
         assert!(text.contains("control unchanged, envoy restarted"), "{text}");
         assert!(text.contains("attach down --port 9\n"), "{text}");
     }

@@ -37,7 +37,4 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   },
 });
 
-// Whoever started it holds its standard input: it does not outlive them.
-process.stdin.resume().on('end', () => process.exit(0));
-
 provider.listen(Number(port), '127.0.0.1', () => console.log('ready'));

@@ -3,7 +3,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::settings::load;
+use crate::settings::{RewriteChat, load};
 
 /// A folder of the test's own, gone when it ends.
 struct Folder(PathBuf);
@@ -211,6 +211,17 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn a_placeholder_for_the_issuer_does_not_turn_the_dev_identity_provider_on() {
+    let invalid = from_environment(&[
+        ("OIDC_ISSUER", "https://your-domain.<your-backend>.com"),
+        ("OIDC_AUD", "<your-api-identifier>"),
+        ("OIDC_JWKS_URL", "https://a.example/jwks"),
+        ("HOST", "0.0.0.0"),
+    ]);
+    assert_eq!(wrong(invalid), ["OIDC_ISSUER", "OIDC_AUD"]);
+}
+
+#[test]
 fn what_only_one_of_two_settings_says_is_refused() {
     assert_eq!(wrong(from_environment(&[ISSUER[0]])), ["OIDC_AUD"]);
     assert_eq!(wrong(from_environment(&[("OIDC_JWKS_URL", "https://a.example/jwks")])), ["OIDC_JWKS_URL"]);
@@ -327,4 +338,31 @@ fn origins_are_taken_exactly_and_none_turns_cors_off() {
         from_environment(&[("CORS_ORIGINS", "https://a.example:443, http://b.example:81/ ,")]).unwrap();
     assert_eq!(settings.cors_origins, ["https://a.example", "http://b.example:81"]);
     assert!(from_environment(&[("CORS_ORIGINS", "none")]).unwrap().cors_origins.is_empty());
+}
+
+#[test]
+fn the_example_names_every_setting_and_each_of_its_values_is_good() {
+    let example = include_str!("../../../../.env.example");
+    let mut settings = String::new();
+    for name in crate::settings::names::KNOWN {
+        let line = example
+            .lines()
+            .find_map(|line| line.strip_prefix("# ").filter(|l| l.starts_with(&format!("{name}="))));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing from .env.example"));
+        // These name files that the reader has and this test does not.
+        if !["ENVOY_BIN", "SSL_CERT_FILE", "ATTACH_CONFIG"].contains(name) {
+            settings.push_str(line);
+            settings.push('\n');
+        }
+    }
+    let yaml: String =
+        example.lines().filter_map(|line| line.strip_prefix("#   ")).flat_map(|line| [line, "\n"]).collect();
+    let yaml = yaml.replace("https://...  ", "https://keys.example/");
+    let folder = Folder::new().with(".env", &settings).with("attach.yaml", &yaml);
+    let settings = load(&folder.sources(&[])).unwrap_or_else(|invalid| panic!("{invalid}"));
+    assert_eq!(settings.notices, Vec::<String>::new());
+    assert_eq!((settings.issuers.len(), settings.routes.len()), (2, 2));
+    // As it ships, everything is a comment.
+    let folder = Folder::new().with(".env", example);
+    assert!(load(&folder.sources(&[])).unwrap().dev_idp);
 }
