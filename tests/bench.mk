@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 bench: build wrk ## CPU, throughput and latency beside bare Envoy and jwt_authn (BENCH_ARGS=--help)
 	cargo build --profile module --target wasm32-wasip1 --package noop-filter
 	ATTACH_BIN=$(ATTACH) ATTACH_WASM=$(WASM) NOOP_WASM=$(NOOP_WASM) ATTACH_TEST_STATE=$(TARGET_DIR)/bench \
-		cargo run --quiet --package attach-tests --bin bench -- $(BENCH_ARGS)
+		cargo run --release --quiet --package attach-tests --bin bench -- $(BENCH_ARGS)
 
 .PHONY: wrk
 wrk:

@@ -93,6 +93,7 @@ pub(crate) fn measure(options: &Options) -> Result<Measured, Failure> {
             envoys.push(envoy);
         }
     }
+    warn_if_busy();
     let mut requests = 0;
     for round in 0..=options.rounds {
         let order: Vec<usize> = (0..cases.len()).collect();
@@ -122,6 +123,17 @@ pub(crate) fn measure(options: &Options) -> Result<Measured, Failure> {
         }
     }
     Ok(Measured { cases, requests, rounds: options.rounds, module_bytes })
+}
+
+/// Other work on the same processors makes every figure higher, ratios included.
+fn warn_if_busy() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().and_then(|minute| minute.parse::<f64>().ok()).unwrap_or_default();
+    // The minting before has kept all processors busy itself.
+    let own = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    if load > own + 0.5 {
+        eprintln!("this machine does other work (load {load:.1}): do not trust the figures");
+    }
 }
 
 /// Sees that a variant does what its rows say, and waits until it does.

@@ -105,19 +105,20 @@ async fn send(connection: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
 
 /// The length of the first request in `held`, if the whole of it is there.
 fn request_length(held: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"\r\ncontent-length:";
-    let head = held.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let lines = held.get(..head)?;
-    let named = lines.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME));
-    let body: usize = match named {
-        Some(at) => {
-            let value = lines.get(at + NAME.len()..)?.split(|byte| *byte == b'\r').next()?;
-            std::str::from_utf8(value).ok()?.trim().parse().ok()?
+    const NAME: &[u8] = b"content-length:";
+    let (mut length, mut body) = (0, 0);
+    for line in held.split_inclusive(|byte| *byte == b'\n') {
+        length += line.len();
+        if line == b"\r\n" {
+            return (held.len() >= length + body).then_some(length + body);
         }
-        None => 0,
-    };
-    let length = head + 4 + body;
-    (held.len() >= length).then_some(length)
+        if let Some((name, value)) = line.split_at_checked(NAME.len())
+            && name.eq_ignore_ascii_case(NAME)
+        {
+            body = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use attach_core::authn::token_cache::GENERATION_BYTES;
 use attach_tests::mint::{Key, now};
 use serde_json::json;
 
@@ -12,11 +13,10 @@ use crate::failure::{During as _, Failure};
 
 /// `aud` of the tokens.
 pub(crate) const AUDIENCE: &str = "attach-bench";
-/// So many that each is new again when its turn comes: our filter's memory holds a few thousand, and
-/// `jwt_authn` is asked without its own.
-const MANY: usize = 100_000;
-/// A few, to see that rows work without waiting for many.
-const ONE: usize = 1;
+/// So many that each is new again when its turn comes round, since no memory of verified tokens holds them
+/// all: ours is bounded by bytes, and `jwt_authn` is asked without its own.
+const MANY: usize = 25_000;
+const _: () = assert!(MANY * 700 > 4 * GENERATION_BYTES);
 /// How long they are good for, in seconds: longer than any run.
 const LIFE: u64 = 24 * 3600;
 
@@ -39,7 +39,7 @@ impl Tokens {
     /// When they cannot be written.
     pub(crate) fn mint(folder: &Path, key: &Key, issuer: &str, many: bool) -> Result<Self, Failure> {
         let same = folder.join("token");
-        let good = write(&same, key, issuer, ONE)?;
+        let good = write(&same, key, issuer, 1)?;
         let new = if many { folder.join("tokens") } else { same.clone() };
         if many {
             write(&new, key, issuer, MANY)?;
@@ -60,7 +60,7 @@ fn write(path: &Path, key: &Key, issuer: &str, count: usize) -> Result<String, F
             scope.spawn(move || {
                 let one = |number| {
                     let so_far = made.fetch_add(1, Ordering::Relaxed) + 1;
-                    if so_far.is_multiple_of(20_000) {
+                    if so_far.is_multiple_of(10_000) {
                         eprintln!("made {so_far} of {count} tokens");
                     }
                     token(key, issuer, now, number)
