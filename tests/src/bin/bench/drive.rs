@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::failure::{During as _, Failure};
 use crate::process::Watched;
 use crate::rows::{Credential, Method, Row};
-use crate::tokens::Tokens;
+use crate::tokens::{self, Tokens};
 
 /// How many requests are under way at a time.
 pub(crate) const CONNECTIONS: usize = 16;
@@ -85,9 +85,9 @@ impl Driver {
         seconds: Duration,
         expected: f64,
     ) -> Result<Run, Failure> {
-        let wanted = (expected * 1.5) as u64;
+        let wanted = (expected * 1.5).min(tokens::MANY as f64) as u64;
         let none = Path::new("-");
-        let (tokens, wanted) = match row.credential {
+        let (file, wanted) = match row.credential {
             Credential::Same => (self.tokens.same.as_path(), 1),
             Credential::New => (self.tokens.new.as_path(), wanted),
             Credential::None => (none, 0),
@@ -96,7 +96,7 @@ impl Driver {
         command.args(["--threads", "1", "--connections", &CONNECTIONS.to_string()]);
         command.arg("--duration").arg(format!("{}s", seconds.as_secs())).args(["--timeout", "5s"]);
         command.arg("--script").arg(&self.script).arg(format!("http://{address}{}", method.path()));
-        command.arg("--").arg(method.name()).arg(tokens).arg(self.used.to_string()).arg(wanted.to_string());
+        command.arg("--").arg(method.name()).arg(file).arg(self.used.to_string()).arg(wanted.to_string());
         command.arg(if method.body().is_some() { &self.body } else { none });
         let text = output(&mut command, seconds + PATIENCE)?;
         let run = parse(&text, row.status())
