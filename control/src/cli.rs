@@ -72,7 +72,7 @@ pub enum Error {
     Render(#[from] crate::render::RenderError),
     /// There is no token.
     #[error(transparent)]
-    Token(#[from] crate::token::TokenError),
+    Token(Box<crate::token::TokenError>),
     /// No HTTPS.
     #[error(transparent)]
     Client(#[from] crate::fetch::ClientError),
@@ -97,6 +97,13 @@ pub enum Error {
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+}
+
+// By hand, for the box: it is much larger than every other error.
+impl From<crate::token::TokenError> for Error {
+    fn from(error: crate::token::TokenError) -> Self {
+        Self::Token(Box::new(error))
+    }
 }
 
 impl Cli {

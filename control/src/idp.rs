@@ -26,7 +26,6 @@ mod page;
 mod params;
 mod request;
 mod token;
-pub mod token_client;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -66,7 +66,7 @@ pub enum TokenError {
     #[error("no token: {endpoint} does not answer: {why}; {advice}")]
     Unreachable {
         /// Where.
-        endpoint: Url,
+        endpoint: String,
         /// What happened.
         why: FetchError,
         /// What to do.
@@ -76,7 +76,7 @@ pub enum TokenError {
     #[error("no token: {endpoint} answers {status}: {reason}")]
     Refused {
         /// Where.
-        endpoint: Url,
+        endpoint: String,
         /// The status.
         status: u16,
         /// Its own words.
@@ -124,10 +124,10 @@ pub async fn fetch(settings: &Settings, wish: &Wish) -> Result<Secret, TokenErro
         Ok(answer) => granted(&answer).ok_or_else(|| TokenError::Refused {
             status: answer.status,
             reason: reason(&answer),
-            endpoint,
+            endpoint: endpoint.to_string(),
         }),
         Err(why) => Err(TokenError::Unreachable {
-            endpoint,
+            endpoint: endpoint.to_string(),
             why,
             advice: if settings.dev_idp {
                 "start it with `attach up`, or correct IDP_PORT"

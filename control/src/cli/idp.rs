@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     key_file: Option<PathBuf>,
     /// Audience granted to whoever asks for none
-    #[arg(long, env = "OIDC_AUD", default_value = "attach-local", value_name = "AUDIENCE")]
+    #[arg(long, env = "OIDC_AUD", default_value = crate::settings::DEV_AUDIENCE, value_name = "AUDIENCE")]
     audience: String,
     /// Issuer written into tokens and the discovery document [default: the address it listens on]
     #[arg(long, value_name = "URL")]

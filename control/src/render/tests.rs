@@ -76,6 +76,8 @@ fn the_listener_has_one_spelling_of_each_path_and_the_filters_in_order() {
     assert_eq!(hcm["normalize_path"], true);
     assert_eq!(hcm["merge_slashes"], true);
     assert_eq!(hcm["path_with_escaped_slashes_action"], "REJECT_REQUEST");
+    assert_eq!(hcm["use_remote_address"], true);
+    assert!(hcm.get("internal_address_config").is_none(), "a client's x-envoy-* headers would be obeyed");
     assert_eq!(hcm["upgrade_configs"][0]["upgrade_type"], "websocket");
     let filters: Vec<_> = hcm["http_filters"]
         .as_array()
@@ -118,7 +120,7 @@ fn every_built_in_route_is_there_before_the_engines_and_in_order() {
         match to {
             Destination::Control => assert_eq!(destination, "control", "{path}"),
             Destination::Filter => assert_eq!(route["direct_response"]["status"], 404, "{path}"),
-            Destination::Engine => unreachable!("no built-in route is the engine's"),
+            Destination::Engine => panic!("no built-in route is the engine's"),
         }
     }
     let last = &routes[routes.len() - 1];

@@ -1,18 +1,20 @@
 //! From texts to [`Settings`]: every rule of every setting, none of which stops the next.
 
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use url::{Origin, Url};
+use url::Url;
 
+use self::files::{read_bounded, read_env_file};
 use super::problem::{Findings, shown};
 use super::values::Values;
 use super::{
-    Auth0, DEV_AUDIENCE, Engine, Invalid, Issuer, LogLevel, Ports, RewriteChat, Secret, Settings, Sources,
-    document, env_file, prefix, url_rules,
+    Auth0, DEV_AUDIENCE, Invalid, Issuer, LogLevel, Secret, Settings, Sources, document, prefix, url_rules,
 };
+
+mod files;
+mod network;
 
 /// `PORT` where nobody sets it.
 const DEFAULT_PORT: u16 = 8080;
@@ -25,7 +27,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
     let values = Values::gather(sources, &entries, &mut findings);
     let mut check = Checker { values, folder, findings };
 
-    let dev_idp = check.text("OIDC_ISSUER").is_none();
+    let dev_idp = !check.values.is_set("OIDC_ISSUER");
     let (document_path, document) = check.document();
     let first = check.first_issuer(dev_idp);
     check.unsupported_methods();
@@ -82,43 +84,6 @@ pub(crate) fn state_dir(sources: &Sources) -> Result<PathBuf, Invalid> {
     let folder = check.state_dir(sources, port);
     let Findings { problems, notices } = check.findings;
     if problems.is_empty() { Ok(folder) } else { Err(Invalid { problems, notices }) }
-}
-
-/// The env file's absolute path and what it says.
-fn read_env_file(sources: &Sources, findings: &mut Findings) -> (Option<PathBuf>, Vec<env_file::Entry>) {
-    let (path, label) = match &sources.env_file {
-        Some(path) => (sources.folder.join(path), "--env-file"),
-        None => (sources.folder.join(".env"), ".env"),
-    };
-    if sources.env_file.is_none() && !path.exists() {
-        return (None, Vec::new());
-    }
-    let text = match read_bounded(&path, env_file::MAX_BYTES) {
-        Ok(text) => text,
-        Err(why) => {
-            findings.problem(label, format!("{} {why}", path.display()));
-            // Where it was meant to be still says what relative paths count from.
-            return (Some(path), Vec::new());
-        }
-    };
-    let (entries, bad) = env_file::parse(&text);
-    for bad in bad {
-        findings.problem(format!("{}:{}", path.display(), bad.line), bad.message);
-    }
-    (Some(path), entries)
-}
-
-fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
-    let file = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
-    // A pipe or a device has no length to check: `attach` could read it for ever.
-    if !file.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
-    if file.len() > most {
-        return Err(format!("has {} bytes; {most} are the most", file.len()));
-    }
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
 /// The first issuer, before the dev identity provider's port is known.
@@ -237,97 +202,6 @@ impl Checker {
         }
     }
 
-    fn host(&mut self, dev_idp: bool) -> IpAddr {
-        let default = if dev_idp { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }.into();
-        let host = self.parse("HOST", |text| {
-            if text == "localhost" {
-                return Ok(Ipv4Addr::LOCALHOST.into());
-            }
-            text.parse::<IpAddr>().map_err(|_| {
-                format!(
-                    "{} must be an IP address of this machine, for example 127.0.0.1 or 0.0.0.0",
-                    shown(text)
-                )
-            })
-        });
-        match host {
-            Some(host) if dev_idp && !host.is_loopback() => {
-                self.problem(
-                    "HOST",
-                    format!(
-                        "\"{host}\" would open the dev identity provider's gateway to others, and it gives anyone a token; set OIDC_ISSUER and OIDC_AUD, or use 127.0.0.1"
-                    ),
-                );
-                default
-            }
-            host => host.unwrap_or(default),
-        }
-    }
-
-    /// All ports, of which those in use differ.
-    fn ports(&mut self, dev_idp: bool, echo: bool) -> Ports {
-        let mut port = |name, default| self.number(name, 1..=u16::MAX).unwrap_or(default);
-        let ports = Ports {
-            gateway: port("PORT", DEFAULT_PORT),
-            admin: port("ADMIN_PORT", 9901),
-            control: port("CONTROL_PORT", 8081),
-            idp: port("IDP_PORT", 8082),
-            echo: port("ECHO_PORT", 8083),
-        };
-        let mut seen: Vec<(&'static str, u16)> = Vec::new();
-        for (name, port, used) in [
-            ("PORT", ports.gateway, true),
-            ("ADMIN_PORT", ports.admin, true),
-            ("CONTROL_PORT", ports.control, true),
-            ("IDP_PORT", ports.idp, dev_idp),
-            ("ECHO_PORT", ports.echo, echo),
-        ] {
-            if !used {
-                continue;
-            }
-            if let Some((other, _)) = seen.iter().find(|(_, taken)| *taken == port) {
-                let other = self.label(other);
-                self.problem(name, format!("{port} is {other}'s port too; give each its own"));
-            }
-            seen.push((name, port));
-        }
-        ports
-    }
-
-    fn engine(&mut self) -> Engine {
-        let mut shortened = None;
-        let url = self.parse("ENGINE_URL", |text| {
-            let mut url = url_rules::http(text)?;
-            if url.query().is_some() {
-                return Err(format!("{} must not have a query; remove everything from '?' on", shown(text)));
-            }
-            let path = url.path().trim_end_matches('/').to_owned();
-            if path.contains('%') || path.contains("//") {
-                return Err(format!("{} must have a plain path, without '%' and '//'", shown(text)));
-            }
-            let base = path.strip_suffix("/v1").unwrap_or(&path);
-            if base.len() < path.len() {
-                shortened = Some(format!(
-                    "{}: its final /v1 is left out, since clients send it themselves",
-                    shown(text)
-                ));
-            }
-            url.set_path(base);
-            Ok(url)
-        });
-        if let Some(notice) = shortened {
-            self.findings.notice(format!("ENGINE_URL {notice}"));
-        }
-        let rewrite_chat =
-            self.parse("ENGINE_REWRITE_CHAT", |text| match text.to_ascii_lowercase().as_str() {
-                "auto" => Ok(RewriteChat::Auto),
-                "on" => Ok(RewriteChat::On),
-                "off" => Ok(RewriteChat::Off),
-                _ => Err(format!("{} must be auto, on or off", shown(text))),
-            });
-        Engine { url, api_key: self.secret("ENGINE_API_KEY"), rewrite_chat: rewrite_chat.unwrap_or_default() }
-    }
-
     /// A secret that can stand in a header.
     fn secret(&mut self, name: &'static str) -> Option<Secret> {
         self.parse(name, |text| {
@@ -337,25 +211,6 @@ impl Checker {
                 Err("must be visible ASCII signs without spaces (the value is not shown)".to_owned())
             }
         })
-    }
-
-    /// An engine behind one of the gateway's own doors would be a loop, or hand Envoy's admin interface to users.
-    fn engine_is_not_the_gateway(&mut self, url: Option<&Url>, ports: &Ports) {
-        let Some(url) = url.filter(|url| url_rules::is_loopback(url)) else { return };
-        for (name, port) in
-            [("PORT", ports.gateway), ("ADMIN_PORT", ports.admin), ("CONTROL_PORT", ports.control)]
-        {
-            if url.port_or_known_default() == Some(port) {
-                let name = self.label(name);
-                self.problem(
-                    "ENGINE_URL",
-                    format!(
-                        "{} is the gateway itself ({name} is {port}); name the engine's own address",
-                        shown(url.as_str())
-                    ),
-                );
-            }
-        }
     }
 
     fn issuers_differ(&mut self, issuers: &[Issuer]) {
@@ -390,48 +245,6 @@ impl Checker {
         Auth0 { domain, client: self.text("AUTH0_CLIENT"), secret: self.secret("AUTH0_SECRET") }
     }
 
-    fn public_url(&mut self, host: IpAddr, port: u16) -> String {
-        let set = self.parse("PUBLIC_URL", |text| {
-            let url = url_rules::http(text)?;
-            if url.path() != "/" || url.query().is_some() {
-                return Err(format!(
-                    "{} must be scheme, host and port alone, for example https://gateway.example.com",
-                    shown(text)
-                ));
-            }
-            Ok(url.origin().ascii_serialization())
-        });
-        set.unwrap_or_else(|| {
-            let host = if host.is_unspecified() { "localhost".to_owned() } else { url_rules::url_host(host) };
-            format!("http://{host}:{port}")
-        })
-    }
-
-    fn cors_origins(&mut self) -> Vec<String> {
-        let Some(text) = self.text("CORS_ORIGINS") else {
-            return vec!["http://localhost:9000".to_owned(), "http://127.0.0.1:9000".to_owned()];
-        };
-        if text.eq_ignore_ascii_case("none") {
-            return Vec::new();
-        }
-        let mut origins = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match url_rules::http(part).map(|url| (url.origin(), url)) {
-                Ok((origin @ Origin::Tuple(..), url)) if url.path() == "/" && url.query().is_none() => {
-                    origins.push(origin.ascii_serialization());
-                }
-                _ => self.problem(
-                    "CORS_ORIGINS",
-                    format!(
-                        "{} must be an exact origin such as https://app.example.com (several with commas; none turns CORS off)",
-                        shown(part)
-                    ),
-                ),
-            }
-        }
-        origins
-    }
-
     fn log_level(&mut self) -> LogLevel {
         let level = self.parse("LOG_LEVEL", |text| match text.to_ascii_lowercase().as_str() {
             "trace" => Ok(LogLevel::Trace),
@@ -442,57 +255,6 @@ impl Checker {
             _ => Err(format!("{} must be trace, debug, info, warning or error", shown(text))),
         });
         level.unwrap_or_default()
-    }
-
-    fn envoy_bin(&mut self) -> Option<PathBuf> {
-        let folder = self.folder.clone();
-        self.parse("ENVOY_BIN", |text| {
-            if !text.contains('/') {
-                return Ok(PathBuf::from(text));
-            }
-            let path = folder.join(text);
-            if path.is_file() {
-                Ok(path)
-            } else {
-                Err(format!("{} is no file; write the path of an envoy binary", path.display()))
-            }
-        })
-    }
-
-    fn ssl_cert_file(&mut self) -> Option<PathBuf> {
-        const MAX_BYTES: u64 = 16 * 1024 * 1024;
-        let folder = self.folder.clone();
-        self.parse("SSL_CERT_FILE", |text| {
-            let path = folder.join(text);
-            match read_bounded(&path, MAX_BYTES) {
-                Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(path),
-                Ok(_) => Err(format!("{} holds no PEM certificate", path.display())),
-                Err(why) => Err(format!("{} {why}", path.display())),
-            }
-        })
-    }
-
-    fn state_dir(&mut self, sources: &Sources, port: u16) -> PathBuf {
-        if let Some(path) = &sources.state_dir {
-            return sources.folder.join(path);
-        }
-        let absolute = |name: &str| {
-            sources
-                .environment
-                .get(std::ffi::OsStr::new(name))
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        let state =
-            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-        match state {
-            Some(state) => state.join("attach").join(port.to_string()),
-            None => {
-                self.findings
-                    .problem("--state-dir", "must be given where neither XDG_STATE_HOME nor HOME is set");
-                PathBuf::new()
-            }
-        }
     }
 }
 

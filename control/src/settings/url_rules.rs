@@ -49,6 +49,10 @@ pub fn http(text: &str) -> Result<Url, String> {
     {
         return Err(format!("{shown} has a host that is no host name"));
     }
+    let authority = text.split('/').nth(2).unwrap_or_default();
+    if authority.ends_with(':') {
+        return Err(format!("{shown} has a ':' without a port behind it"));
+    }
     if url.port() == Some(0) {
         return Err(format!("{shown} has port 0; write 1 to 65535"));
     }
@@ -108,6 +112,8 @@ mod tests {
             ("https://example.com/a b", false, false),
             ("https:\\\\example.com", false, false),
             ("https://example.com:0", false, false),
+            ("https://example.com:/x", false, false),
+            ("https://example.com:", false, false),
             ("https://example.com:99999", false, false),
         ] {
             assert_eq!(http(text).is_ok(), http_ok, "{text}");

@@ -1,6 +1,6 @@
 //! Which text each setting has, and where it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use super::names::{self, Effect};
@@ -19,13 +19,15 @@ pub(crate) struct Value {
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     known: BTreeMap<&'static str, Value>,
+    /// Set to something that was refused already: neither usable nor absent.
+    refused: BTreeSet<&'static str>,
 }
 
 impl Values {
     /// Gathers flags, environment and env file, and says what belongs to other versions or nearly to this one.
     pub(crate) fn gather(sources: &Sources, entries: &[env_file::Entry], findings: &mut Findings) -> Self {
         let file = last_of_each(entries, findings);
-        let mut known = BTreeMap::new();
+        let (mut known, mut refused) = (BTreeMap::new(), BTreeSet::new());
         for name in names::KNOWN.iter().copied() {
             let flag = match name {
                 "HOST" => sources.host.as_deref().map(|text| ("--host", text)),
@@ -38,6 +40,7 @@ impl Values {
                     Some(text) => (name, text.to_owned()),
                     None => {
                         findings.problem(name, "its value in the environment is not UTF-8; write plain text");
+                        refused.insert(name);
                         continue;
                     }
                 },
@@ -45,6 +48,7 @@ impl Values {
                     if entry.value.contains("${") {
                         findings
                             .problem(name, "'${…}' is not expanded in the env file; write the value itself");
+                        refused.insert(name);
                         continue;
                     }
                     (name, entry.value.clone())
@@ -55,7 +59,8 @@ impl Values {
             if text.is_empty() {
                 continue;
             }
-            if is_placeholder(text) {
+            if is_placeholder(name, text) {
+                refused.insert(name);
                 findings.problem(
                     label,
                     "still has the example's placeholder; write your own value or remove the line",
@@ -72,7 +77,12 @@ impl Values {
                 ));
             }
         }
-        Self { known }
+        Self { known, refused }
+    }
+
+    /// Whether someone meant to set it, rightly or not.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.known.contains_key(name) || self.refused.contains(name)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -98,8 +108,11 @@ fn last_of_each<'a>(
     last
 }
 
-/// The example's `<your-api-identifier>`, also inside a longer value.
-fn is_placeholder(text: &str) -> bool {
+/// The example's `<your-api-identifier>`, also inside a longer value; a secret may hold such signs of its own.
+fn is_placeholder(name: &str, text: &str) -> bool {
+    if names::SECRET.contains(&name) {
+        return text.starts_with('<') && text.ends_with('>');
+    }
     text.split_once('<').is_some_and(|(_, rest)| rest.contains('>'))
 }
 
@@ -118,7 +131,7 @@ fn later(sources: &Sources, file: &BTreeMap<&str, &env_file::Entry>, findings: &
         let inert = text.is_empty() || setting.inert.iter().any(|inert| inert.eq_ignore_ascii_case(text));
         match setting.effect {
             _ if inert => {}
-            Effect::Notice if is_placeholder(text) => {}
+            Effect::Notice if is_placeholder(setting.name, text) => {}
             Effect::Notice => findings
                 .notice(format!("{} is not implemented in this version and has no effect", setting.name)),
             Effect::Refused(advice) => findings.problem(

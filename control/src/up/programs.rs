@@ -96,6 +96,8 @@ impl<'a> Programs<'a> {
         command.extend(flag("--config-path", self.state.envoy_config()));
         command.extend(flag("--concurrency", workers.to_string()));
         command.extend(flag("--log-level", settings.log_level.for_envoy()));
+        // Whoever follows the access log waits a second for a line, not ten.
+        command.extend(flag("--file-flush-interval-msec", "1000"));
         let print = self.print(Service::Envoy, &command, &environment);
         let print = print
             .with("version", envoy.version.as_bytes())

@@ -9,11 +9,7 @@ use url::Url;
 
 use super::report::Token;
 use crate::discover::{Resolved, ResolvedIssuer};
-use crate::fetch::Fetcher;
-use crate::settings::Secret;
-
-/// Who the printed dev token is for.
-const DEV_USER: &str = "dev-user";
+use crate::token;
 
 /// What came out of it.
 #[derive(Clone, Debug)]
@@ -37,7 +33,7 @@ pub async fn run(resolved: &Resolved, gateway: SocketAddr) -> Trial {
         let token = if complete { Token::Fetched } else { foreign(issuer) };
         return Trial { token, model: None, notice: None };
     }
-    match dev(resolved, issuer, gateway).await {
+    match dev(resolved, gateway).await {
         Ok((token, model)) => Trial {
             token: Token::Dev(token),
             notice: model
@@ -56,15 +52,12 @@ fn foreign(issuer: &ResolvedIssuer) -> Token {
     }
 }
 
-async fn dev(
-    resolved: &Resolved,
-    issuer: &ResolvedIssuer,
-    gateway: SocketAddr,
-) -> Result<(String, Option<String>), String> {
+async fn dev(resolved: &Resolved, gateway: SocketAddr) -> Result<(String, Option<String>), String> {
     let fetcher = crate::discover::fetcher(&resolved.settings).map_err(|error| error.to_string())?;
-    let token = dev_token(&fetcher, issuer).await?;
+    let token = token::fetch(&resolved.settings, &token::Wish::default()).await;
+    let token = token.map_err(|error| error.to_string())?;
     let models = Url::parse(&format!("http://{gateway}/v1/models")).map_err(|error| error.to_string())?;
-    let answer = fetcher.get(&models, Some(&Secret::new(token.clone()))).await;
+    let answer = fetcher.get(&models, Some(&token)).await;
     let answer = answer.map_err(|error| format!("the gateway does not answer a first request: {error}"))?;
     match answer.status {
         401 | 403 => Err(format!(
@@ -75,19 +68,8 @@ async fn dev(
             "the engine at {} does not answer (status {}): start it, or set ENGINE_URL",
             resolved.engine.url, answer.status
         )),
-        _ => Ok((token, answer.json().and_then(|models| first_model(&models)))),
+        _ => Ok((token.expose().to_owned(), answer.json().and_then(|models| first_model(&models)))),
     }
-}
-
-async fn dev_token(fetcher: &Fetcher, issuer: &ResolvedIssuer) -> Result<String, String> {
-    let failed = |why: String| format!("the dev identity provider gives no token: {why}");
-    let endpoint = issuer.token_endpoint.as_ref().ok_or_else(|| failed("it has no token endpoint".into()))?;
-    let mut form = vec![("grant_type", "client_credentials"), ("client_id", "attach-up"), ("sub", DEV_USER)];
-    form.extend(issuer.issuer.audiences.first().map(|audience| ("audience", audience.as_str())));
-    let answer = fetcher.post_form(endpoint, &form).await.map_err(|error| failed(error.to_string()))?;
-    let granted = answer.json().ok_or_else(|| failed(format!("status {}", answer.status)))?;
-    let token = granted.get("access_token").and_then(Value::as_str);
-    token.map(str::to_owned).ok_or_else(|| failed("its answer holds none".into()))
 }
 
 /// The first entry of `GET /v1/models`, which every engine has.

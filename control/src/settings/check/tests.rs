@@ -3,7 +3,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::settings::load;
+use crate::settings::{RewriteChat, load};
 
 /// A folder of the test's own, gone when it ends.
 struct Folder(PathBuf);
@@ -208,6 +208,17 @@ fn all_mistakes_are_reported_at_once() {
         assert!(text.contains(name), "{name} is missing from\n{text}");
     }
     assert_eq!(invalid.problems.len(), 9, "{text}");
+}
+
+#[test]
+fn a_placeholder_for_the_issuer_does_not_turn_the_dev_identity_provider_on() {
+    let invalid = from_environment(&[
+        ("OIDC_ISSUER", "https://your-domain.<your-backend>.com"),
+        ("OIDC_AUD", "<your-api-identifier>"),
+        ("OIDC_JWKS_URL", "https://a.example/jwks"),
+        ("HOST", "0.0.0.0"),
+    ]);
+    assert_eq!(wrong(invalid), ["OIDC_ISSUER", "OIDC_AUD"]);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What the filter costs: `make bench`.
+//!
+//! Several Envoys run side by side, all from the one bootstrap that `attach config render` makes; they differ
+//! in nothing but the filter between CORS and router: none, native `jwt_authn`, a module that does nothing, our
+//! module. wrk drives them in turn, round after round, so that whatever else the machine does falls on all
+//! of them alike. Behind them is a small server in a process of its own.
+//!
+//! The steady figure is the CPU time of the Envoy process per request. Throughput and latency depend on what
+//! the driver and the server leave of the machine; take them as ratios. Nothing is asserted on time.
+
+mod bootstrap;
+mod drive;
+mod envoy;
+mod failure;
+mod measure;
+mod options;
+mod process;
+mod report;
+mod rows;
+mod server;
+mod start;
+mod tokens;
+
+use std::process::ExitCode;
+
+use crate::failure::Failure;
+use crate::options::Options;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // The server is this program again.
+    let ended = match arguments.first().map(String::as_str) {
+        Some(server::ARGUMENT) => server::serve(),
+        Some("--help" | "-h") => {
+            println!("{}", options::HELP);
+            Ok(())
+        }
+        _ => Options::parse(&arguments).and_then(|options| bench(&options)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(options: &Options) -> Result<(), Failure> {
+    if options.measures_requests() {
+        let measured = measure::measure(options)?;
+        println!("{}", report::table(&measured));
+        println!("{}", report::goals(&measured));
+    }
+    if options.measures_start() {
+        println!("{}", start::measure()?);
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! What to measure, and how long.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::rows::{Method, ROWS, Row};
+
+/// What `--help` says.
+pub(crate) const HELP: &str = "\
+usage: make bench [BENCH_ARGS='…']
+
+  --requests N   about so many requests per row, over all rounds (default 150000)
+  --rounds N     how often all rows are driven in turn (default 11)
+  --quick        a first look: 45000 requests in 3 rounds
+  --rows A,B     only these rows: bare, native, native-verify, noop, attach, native-new, attach-new,
+                 native-401, attach-401; and up-again, the time to ready of a second `attach up`
+  --methods A,B  only these: get, post
+
+Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM (set by the Makefile); ENVOY_BIN as for `make envoy-up`.";
+
+/// The row that is no row of requests.
+const START: &str = "up-again";
+
+/// As given.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Per row, over all rounds.
+    pub(crate) requests: u64,
+    /// How often all rows are driven.
+    pub(crate) rounds: usize,
+    rows: Option<Vec<String>>,
+    methods: Vec<Method>,
+}
+
+impl Options {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// For whatever [`HELP`] does not name.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let mut options =
+            Self { requests: 150_000, rounds: 11, rows: None, methods: vec![Method::Get, Method::Post] };
+        let mut arguments = arguments.iter();
+        while let Some(flag) = arguments.next() {
+            let mut value =
+                || arguments.next().ok_or_else(|| Failure(format!("{flag} needs a value; see --help")));
+            match flag.as_str() {
+                "--quick" => (options.requests, options.rounds) = (45_000, 3),
+                "--requests" => options.requests = number(flag, value()?)?,
+                "--rounds" => {
+                    options.rounds = usize::try_from(number(flag, value()?)?).unwrap_or(usize::MAX);
+                }
+                "--rows" => options.rows = Some(rows(value()?)?),
+                "--methods" => {
+                    options.methods = value()?.split(',').map(Method::parse).collect::<Result<_, _>>()?;
+                }
+                other => return Err(Failure(format!("{other} is not an option; see --help"))),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether some row of requests is wanted.
+    pub(crate) fn measures_requests(&self) -> bool {
+        ROWS.iter().any(|row| self.wants(row.name))
+    }
+
+    /// Whether the time to ready is wanted.
+    pub(crate) fn measures_start(&self) -> bool {
+        self.wants(START)
+    }
+
+    /// The rows of requests that are wanted, by method.
+    pub(crate) fn cases(&self) -> Vec<(&'static Row, Method)> {
+        let of = |method: &Method| {
+            let method = *method;
+            ROWS.iter().filter(|row| self.wants(row.name)).map(move |row| (row, method))
+        };
+        self.methods.iter().flat_map(of).collect()
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.iter().any(|row| row == name))
+    }
+
+    /// How long a row is driven in one round, in the whole seconds that wrk knows. Many short rounds are
+    /// better than few long ones: what is compared then lies closer together in time.
+    pub(crate) fn seconds(&self, requests_per_second: f64) -> Duration {
+        let requests = self.requests as f64 / self.rounds as f64;
+        Duration::from_secs_f64((requests / requests_per_second.max(1.0)).round().clamp(1.0, 60.0))
+    }
+}
+
+fn number(flag: &str, text: &str) -> Result<u64, Failure> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| Failure(format!("{flag} needs a whole number above 0, not {text}")))
+}
+
+fn rows(list: &str) -> Result<Vec<String>, Failure> {
+    let known = |name: &str| name == START || ROWS.iter().any(|row| row.name == name);
+    match list.split(',').find(|name| !known(name)) {
+        Some(unknown) => Err(Failure(format!("{unknown} is no row; see --help"))),
+        None => Ok(list.split(',').map(str::to_owned).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Options::parse(&arguments).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn without_arguments_everything_is_measured() {
+        let options = parse("").unwrap();
+        assert_eq!(options.cases().len(), ROWS.len() * 2);
+        assert!(options.measures_start());
+    }
+
+    #[test]
+    fn rows_and_methods_narrow_what_is_measured() {
+        let options = parse("--rows bare,attach --methods post").unwrap();
+        let names: Vec<&str> = options.cases().iter().map(|(row, _)| row.name).collect();
+        assert_eq!(names, ["bare", "attach"]);
+        assert!(!options.measures_start());
+        assert!(!parse("--rows up-again").unwrap().measures_requests());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (line, named) in [
+            ("--row bare", "--row "),
+            ("--rows bar", "bar is"),
+            ("--rounds 0", "--rounds"),
+            ("--requests x", "not x"),
+            ("--methods put", "put is"),
+            ("--rows", "--rows needs"),
+        ] {
+            let failure = parse(line).unwrap_err();
+            assert!(failure.contains(named), "{line}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_round_takes_whole_seconds_and_at_least_one() {
+        let options = parse("--requests 100000 --rounds 5").unwrap();
+        assert_eq!(options.seconds(8_000.0), Duration::from_secs(3));
+        assert_eq!(options.seconds(16_000.0), Duration::from_secs(1));
+        assert_eq!(options.seconds(1e9), Duration::from_secs(1));
+        assert_eq!(options.seconds(0.0), Duration::from_secs(60));
+    }
+}
