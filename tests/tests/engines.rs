@@ -155,7 +155,7 @@ fn an_engine_that_is_down_is_a_503_and_comes_back_without_a_restart() {
         builder.set("ENGINE_URL", format!("http://127.0.0.1:{port}"))
     });
     let request = Request::get("/engine-down").bearer(&fixture.alice());
-    fixture.gateway.send(&request).expect(503);
+    assert!(!fixture.gateway.send(&request).expect(503).detail().is_empty());
     let engine = Upstream::start_at(port);
     wait::until("the engine to be found", || (fixture.gateway.send(&request).status == 200).then_some(()));
     assert!(!engine.seen("/engine-down").is_empty());
