@@ -14,7 +14,7 @@ use attach_core::secret::Secret;
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodRouter, any, get};
 
 use crate::serving;
 use crate::settings::Settings;
@@ -56,11 +56,15 @@ const LATER: &[&str] = &[
 
 /// The service.
 pub fn app(state: State) -> Router {
-    let later = LATER.iter().fold(Router::new(), |router, path| {
-        router
-            .route(path, axum::routing::any(not_yet))
-            .route(&format!("{path}/{{*rest}}"), axum::routing::any(not_yet))
-    });
+    // A prefix, with and without what may follow it.
+    let all = |router: Router<State>, path: &str, service: MethodRouter<State>| {
+        let rest = format!("{path}/{{*rest}}");
+        router.route(path, service.clone()).route(&format!("{path}/"), service.clone()).route(&rest, service)
+    };
+    let mut prefixes = all(Router::new(), "/internal", any(unknown_internal));
+    for path in LATER {
+        prefixes = all(prefixes, path, any(not_yet));
+    }
     Router::new()
         .route(
             "/healthz",
@@ -68,8 +72,7 @@ pub fn app(state: State) -> Router {
         )
         .route("/auth/config", get(auth_config::read))
         .route("/internal/ping", get(ping))
-        .route("/internal/{*rest}", axum::routing::any(unknown_internal))
-        .merge(later)
+        .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)
         .layer(axum::middleware::from_fn(serving::observe))
@@ -164,7 +167,16 @@ mod tests {
     #[tokio::test]
     async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         let wrong = SECRET.replace('0', "1");
-        for path in ["/internal/ping", "/internal/anything", "/mem/events", "/a2a", "/v1/quota/me"] {
+        for path in [
+            "/internal",
+            "/internal/",
+            "/internal/ping",
+            "/internal/anything",
+            "/mem/",
+            "/mem/events",
+            "/a2a",
+            "/v1/quota/me",
+        ] {
             for headers in [
                 &[][..],
                 &[("x-attach-user", "alice"), ("x-attach-session", "abc")],
