@@ -5,16 +5,18 @@
 //! down` and removes the folder. So gateways may stand in statics and be shared by all tests of a binary, and
 //! nothing is left running. When a test has failed meanwhile, the folder with its logs is kept.
 
+mod command;
+mod watchdog;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,11 +25,11 @@ use crate::peers::{Leashed, leash};
 use crate::request::{Request, Response};
 use crate::{env, ports, wait};
 
+pub use command::{Ended, finish, is_running};
+use watchdog::Watchdog;
+
 /// Envoy writes its access log every ten seconds at the latest.
 const LOG_LIMIT: Duration = Duration::from_secs(30);
-
-/// The folders of the gateways that live, for whoever looks for the reason of a failure.
-static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// What a gateway is to be.
 #[derive(Clone, Debug)]
@@ -55,18 +57,7 @@ pub struct Gateway {
     pub idp: SocketAddr,
     /// The echo engine, where it runs.
     pub echo: SocketAddr,
-    watchdog: Mutex<Option<Child>>,
-}
-
-/// How a command ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Its exit status; -1 for a signal.
-    pub status: i32,
-    /// What it said.
-    pub stdout: String,
-    /// What it complained of.
-    pub stderr: String,
+    watchdog: Mutex<Watchdog>,
 }
 
 impl Builder {
@@ -123,12 +114,10 @@ impl Builder {
     #[must_use]
     pub fn prepare(self) -> Gateway {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        keep_logs_on_failure();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = env::state().join(format!("{}-{}-{number}", self.name, std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for the gateway");
         let folder = folder.canonicalize().expect("that folder");
-        lock(&LIVE).push(folder.clone());
         let ports: [u16; 5] = std::array::from_fn(|_| ports::free());
         let named = ["PORT", "ADMIN_PORT", "CONTROL_PORT", "IDP_PORT", "ECHO_PORT"];
         let mut settings: Vec<(String, String)> =
@@ -150,7 +139,7 @@ impl Builder {
             control: port("CONTROL_PORT"),
             idp: port("IDP_PORT"),
             echo: port("ECHO_PORT"),
-            watchdog: Mutex::new(Some(watchdog(&self.attach, &folder))),
+            watchdog: Mutex::new(Watchdog::start(&self.attach, &folder)),
             environment: environment(&folder, self.environment),
             attach: self.attach,
             folder,
@@ -325,11 +314,7 @@ impl Gateway {
 
     /// Stops it now, and waits for that.
     pub fn stop(&self) {
-        if let Some(mut watchdog) = lock(&self.watchdog).take() {
-            drop(watchdog.stdin.take());
-            let _ = watchdog.wait();
-        }
-        lock(&LIVE).retain(|folder| *folder != self.folder);
+        lock(&self.watchdog).stop();
     }
 
     fn write_settings(&self) {
@@ -347,47 +332,6 @@ impl Drop for Gateway {
     }
 }
 
-impl Ended {
-    /// The same, if it succeeded.
-    ///
-    /// # Panics
-    /// When it failed.
-    pub fn expect_success(self) -> Self {
-        assert_eq!(self.status, 0, "attach failed\n{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The same, if it failed.
-    ///
-    /// # Panics
-    /// When it succeeded.
-    pub fn expect_failure(self) -> Self {
-        assert_ne!(self.status, 0, "attach succeeded\n{}\n{}", self.stdout, self.stderr);
-        self
-    }
-}
-
-/// Runs a command to its end.
-///
-/// # Panics
-/// When it cannot be started.
-pub fn finish(command: &mut Command) -> Ended {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    Ended {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// Whether a process lives; one that has ended and was not waited for does not.
-#[must_use]
-pub fn is_running(pid: u64) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
-    state.is_some_and(|state| state != "Z")
-}
-
 fn put(settings: &mut Vec<(String, String)>, name: &str, value: &str) {
     settings.retain(|(have, _)| have != name);
     settings.push((name.to_owned(), value.to_owned()));
@@ -402,40 +346,6 @@ fn environment(folder: &Path, more: Vec<(OsString, OsString)>) -> Vec<(OsString,
     environment.push(("XDG_STATE_HOME".into(), folder.join("xdg-state").into()));
     environment.extend(more);
     environment
-}
-
-fn watchdog(attach: &Path, folder: &Path) -> Child {
-    const SCRIPT: &str = r#"
-        trap '' INT TERM HUP
-        cat >/dev/null
-        "$1" down --state-dir "$2/state" >"$2/down.log" 2>&1 || touch "$2/keep"
-        [ -e "$2/keep" ] || rm -rf "$2"
-    "#;
-    Command::new("sh")
-        .args(["-c", SCRIPT, "watchdog"])
-        .arg(attach)
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a watchdog")
-}
-
-fn keep_logs_on_failure() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            usual(info);
-            let mut said = String::new();
-            for folder in lock(&LIVE).iter() {
-                let _ = fs::write(folder.join("keep"), "");
-                let _ = writeln!(said, "logs are kept in {}", folder.join("state/logs").display());
-            }
-            let _ = std::io::stderr().write_all(said.as_bytes());
-        }));
-    });
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
