@@ -17,12 +17,18 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Over the gateway that `attach` will start in a folder.
+    /// Over the gateway that `attach` will start in a folder. Where an `attach up` is still at work when the
+    /// test process ends, stopping is tried again until it has finished.
     pub(super) fn start(attach: &Path, folder: &Path) -> Self {
         const SCRIPT: &str = r#"
             trap '' INT TERM HUP
             cat >/dev/null
-            "$1" down --state-dir "$2/state" >"$2/down.log" 2>&1 || touch "$2/keep"
+            tries=60
+            until "$1" down --state-dir "$2/state" >"$2/down.log" 2>&1; do
+                tries=$((tries - 1))
+                [ $tries -gt 0 ] || { touch "$2/keep"; break; }
+                sleep 1
+            done
             [ -e "$2/keep" ] || rm -rf "$2"
         "#;
         let shell = Command::new("sh")
