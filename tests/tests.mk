@@ -13,16 +13,18 @@ PEERS_OLLAMA := $(PEERS)/$(subst @,-,$(notdir $(OLLAMA)))/ollama
 REQUIRE_PEERS := $(or $(ATTACH_TEST_REQUIRE_PEERS),$(filter true,$(CI)))
 
 # What the tests read (tests/src/env.rs).
-E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_STATE=$(TARGET_DIR)/e2e \
+E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_MODULE=$(WASM) ATTACH_TEST_STATE=$(TARGET_DIR)/e2e \
 	ATTACH_TEST_PYTHON=$(PEERS_PYTHON)/bin/python ATTACH_TEST_OIDC_PROVIDER=$(PEERS_NODE)/server.mjs \
 	ATTACH_TEST_OLLAMA=$(PEERS_OLLAMA) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS)
 
 # As in: make test-e2e TESTS=stamping
 TESTS ?=
+# More than there are processors: what most tests do most of the time is wait.
+TEST_THREADS ?= 4
 
 .PHONY: test-e2e
 test-e2e: build test-setup ## The gateway from outside: real Envoy, real module, real peers (TESTS=name for some)
-	$(E2E_ENV) cargo test --package attach-tests --no-fail-fast -- $(TESTS)
+	$(E2E_ENV) cargo test --package attach-tests --no-fail-fast -- --test-threads $(TEST_THREADS) $(TESTS)
 
 .PHONY: test-setup
 test-setup: peers-python peers-node peers-ollama ## Install what those tests talk to

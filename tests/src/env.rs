@@ -11,6 +11,15 @@ pub fn attach() -> PathBuf {
     path("ATTACH_BIN").unwrap_or_else(|| panic!("ATTACH_BIN is not set: run `make test-e2e`"))
 }
 
+/// The filter's module as it is built, before it was put into the binary.
+///
+/// # Panics
+/// When `ATTACH_TEST_MODULE` is not set.
+#[must_use]
+pub fn module() -> PathBuf {
+    path("ATTACH_TEST_MODULE").unwrap_or_else(|| panic!("ATTACH_TEST_MODULE is not set: run `make test-e2e`"))
+}
+
 /// Where the gateways' state folders are made.
 #[must_use]
 pub fn state() -> PathBuf {

@@ -34,7 +34,7 @@ static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 pub struct Builder {
     name: String,
     settings: Vec<(String, String)>,
-    document: Option<String>,
+    files: Vec<(String, String)>,
     attach: PathBuf,
     environment: Vec<(OsString, OsString)>,
 }
@@ -76,7 +76,7 @@ impl Builder {
         Self {
             name: name.to_owned(),
             settings: Vec::new(),
-            document: None,
+            files: Vec::new(),
             attach: env::attach(),
             environment: Vec::new(),
         }
@@ -91,8 +91,14 @@ impl Builder {
 
     /// With an `attach.yaml` beside its env file.
     #[must_use]
-    pub fn document(mut self, yaml: &str) -> Self {
-        self.document = Some(yaml.to_owned());
+    pub fn document(self, yaml: &str) -> Self {
+        self.file("attach.yaml", yaml)
+    }
+
+    /// With a file beside its env file, whence settings may name it by its name alone.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
         self
     }
 
@@ -151,8 +157,8 @@ impl Builder {
             settings: Mutex::new(settings),
         };
         gateway.write_settings();
-        if let Some(document) = &self.document {
-            gateway.write_document(document);
+        for (name, content) in &self.files {
+            gateway.write_file(name, content);
         }
         gateway
     }
@@ -200,12 +206,12 @@ impl Gateway {
         self.write_settings();
     }
 
-    /// Writes its `attach.yaml`.
+    /// Writes a file beside its env file.
     ///
     /// # Panics
     /// When the file system refuses.
-    pub fn write_document(&self, yaml: &str) {
-        fs::write(self.folder.join("attach.yaml"), yaml).expect("attach.yaml is written");
+    pub fn write_file(&self, name: &str, content: &str) {
+        fs::write(self.folder.join(name), content).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
     /// `attach up`.

@@ -1,6 +1,5 @@
 //! Certificates of a test's own authority.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
@@ -24,12 +23,10 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// Writes its certificate as PEM.
-    ///
-    /// # Panics
-    /// When the file system refuses.
-    pub fn write(&self, path: &Path) {
-        std::fs::write(path, self.0.pem()).expect("the certificate is written");
+    /// Its certificate.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// What a server of that name needs.

@@ -1,13 +1,11 @@
 //! Engines of every kind behind the gateway.
 
-use std::path::PathBuf;
-
 use attach_tests::fixture::Fixture;
 use attach_tests::gateway::{Builder, Gateway};
 use attach_tests::request::Request;
 use attach_tests::tls::Authority;
 use attach_tests::upstream::Upstream;
-use attach_tests::{env, wait};
+use attach_tests::wait;
 use serde_json::json;
 
 const KEY: &str = "sk-engines-own-key-0123456789";
@@ -107,18 +105,15 @@ fn an_engine_url_with_v1_means_the_same_as_without() {
     assert_eq!(engine.only("/v1/models?mark").target, "/v1/models?mark");
 }
 
-/// A gateway in front of an `https` engine at `localhost`, which trusts the authorities of a file.
+/// A gateway in front of an `https` engine at `localhost`, which trusts one authority.
 fn https(name: &str, engine: &Upstream, trusted: &Authority) -> Fixture {
-    let file = certificates(name);
-    trusted.write(&file);
     let url = format!("https://localhost:{}", engine.address().port());
-    Fixture::start(name, |builder| builder.set("ENGINE_URL", url).set("SSL_CERT_FILE", file.display()))
-}
-
-fn certificates(name: &str) -> PathBuf {
-    std::fs::create_dir_all(env::state()).expect("a folder");
-    let folder = env::state().canonicalize().expect("that folder");
-    folder.join(format!("{name}-{}.pem", std::process::id()))
+    Fixture::start(name, |builder| {
+        builder
+            .set("ENGINE_URL", url)
+            .set("SSL_CERT_FILE", "authority.pem")
+            .file("authority.pem", &trusted.pem())
+    })
 }
 
 #[test]

@@ -10,7 +10,7 @@ use attach_tests::mint::{Key, Mint};
 use attach_tests::request::Request;
 use attach_tests::tls::Authority;
 use attach_tests::upstream::Upstream;
-use attach_tests::{env, wait};
+use attach_tests::wait;
 use serde_json::json;
 
 /// The least time between two fetches that unknown keys cause.
@@ -114,17 +114,14 @@ fn keys_that_move_to_another_host_are_not_followed() {
 #[test]
 fn an_https_issuer_is_verified_by_the_command_and_by_the_filter() {
     let authority = Authority::new();
-    let folder = std::path::absolute(env::state()).expect("a path");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let file = folder.join(format!("issuer-{}.pem", std::process::id()));
-    authority.write(&file);
     let upstream = Upstream::start();
     let builder = |name: &str, issuer: &Upstream| {
         Builder::new(name)
             .set("OIDC_ISSUER", format!("https://localhost:{}", issuer.address().port()))
             .set("OIDC_AUD", "attach-test")
             .set("ENGINE_URL", upstream.url())
-            .set("SSL_CERT_FILE", file.display())
+            .set("SSL_CERT_FILE", "authority.pem")
+            .file("authority.pem", &authority.pem())
     };
     let serve = |issuer: &Upstream| {
         let url = format!("https://localhost:{}", issuer.address().port());

@@ -166,7 +166,7 @@ fn prefixes_that_could_make_two_users_one_are_refused() {
         issuer("a", "did:web:"),
         issuer("a", "d"),
     ] {
-        gateway.write_document(&format!("issuers:\n{document}"));
+        gateway.write_file("attach.yaml", &format!("issuers:\n{document}"));
         says(&gateway.run(&["config", "check"]).expect_failure(), &["user_prefix"]);
     }
 }
