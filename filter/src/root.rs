@@ -181,6 +181,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
         let now = host::now();
+        worker.set_now(now);
         for issuer in 0..worker.policy.sources.len() {
             self.follow(&worker, issuer, now);
         }

@@ -1,6 +1,6 @@
 //! What one worker's requests have in common: the policy, and what the worker remembers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use attach_core::authn::token_cache::TokenCache;
@@ -10,6 +10,7 @@ use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
 use attach_core::reply::LocalReply;
+use attach_core::stream::stop::{Replies, Stop};
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use proxy_wasm::types::Action;
 
@@ -21,6 +22,9 @@ pub(crate) type SharedMachine = Rc<RefCell<Machine>>;
 /// One worker.
 pub(crate) struct Worker {
     pub(crate) policy: Policy,
+    replies: Replies,
+    /// The time of the last tick: dates have a minute of leeway, and asking the host costs each request.
+    now: Cell<UnixMillis>,
     memory: RefCell<Memory>,
     /// Streams that wait for keys, by context. As many as there are paused streams, which Envoy's own
     /// limits bound; each leaves at its deadline.
@@ -37,10 +41,17 @@ impl Worker {
     pub(crate) fn new(policy: Policy) -> Self {
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
         Self {
+            replies: Replies::new(&policy),
             policy,
+            now: Cell::new(host::now()),
             memory: RefCell::new(Memory { keys, tokens: TokenCache::default() }),
             waiting: RefCell::default(),
         }
+    }
+
+    /// A tick has come.
+    pub(crate) fn set_now(&self, now: UnixMillis) {
+        self.now.set(now);
     }
 
     /// Takes note of what all workers share of an issuer's keys, `set` giving the set itself where this
@@ -85,8 +96,14 @@ impl Worker {
         match (self.memory.try_borrow_mut(), machine.try_borrow_mut()) {
             (Ok(mut memory), Ok(mut machine_)) => {
                 let Memory { keys, tokens } = &mut *memory;
-                let mut env =
-                    Env { policy: &self.policy, keys, tokens, host: &host::EnvoyVerifier, now: host::now() };
+                let mut env = Env {
+                    policy: &self.policy,
+                    replies: &self.replies,
+                    keys,
+                    tokens,
+                    host: &host::EnvoyVerifier,
+                    now: self.now.get(),
+                };
                 let waited = machine_.is_waiting();
                 flow = machine_.step(&mut env, input, &mut output);
                 if machine_.is_waiting()
@@ -97,7 +114,7 @@ impl Worker {
                 }
             }
             // Nothing that is called from here calls back, so this cannot be; if it is, nobody gets in.
-            _ => output.reply = Some(LocalReply::detail(500, "The gateway failed on this request")),
+            _ => output.reply = Some(Stop::Fault.reply(&self.replies)),
         }
         output.finish();
         match flow {
@@ -135,7 +152,7 @@ impl Worker {
 /// Carries effects out: header edits at once, a reply or a resume when nothing is borrowed any more.
 #[derive(Default)]
 struct HostOutput {
-    reply: Option<LocalReply>,
+    reply: Option<Rc<LocalReply>>,
     resume: bool,
 }
 

@@ -9,6 +9,7 @@ use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::policy::Policy;
 use attach_core::stamp;
+use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Input, Machine, Output};
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ use crate::cases::{Verdict, World};
 /// A worker of the filter that has its issuers' keys and will get no others.
 pub struct Native {
     policy: Policy,
+    replies: Replies,
     keys: Vec<JwksCache>,
     tokens: TokenCache,
     now: UnixMillis,
@@ -40,7 +42,13 @@ impl Native {
             cache.adopt(record, KeySet::parse(text.as_bytes()).expect("a good set"));
             cache
         });
-        Self { keys: keys.collect(), policy, tokens: TokenCache::default(), now }
+        Self {
+            keys: keys.collect(),
+            replies: Replies::new(&policy),
+            policy,
+            tokens: TokenCache::default(),
+            now,
+        }
     }
 
     /// What becomes of a request with these `Authorization` headers.
@@ -56,6 +64,7 @@ impl Native {
         headers.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.clone())));
         let mut env = Env {
             policy: &self.policy,
+            replies: &self.replies,
             keys: &mut self.keys,
             tokens: &mut self.tokens,
             host: &NoHost,

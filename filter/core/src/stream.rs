@@ -32,12 +32,14 @@ use crate::reply::LocalReply;
 use crate::stamp;
 
 use request::{FetchingKeys, Idle};
-use stop::Stop;
+use stop::{Replies, Stop};
 
 /// What a request is decided with: the policy, and what its worker remembers.
 pub struct Env<'a> {
     /// The compiled configuration.
     pub policy: &'a Policy,
+    /// The answers that are given often.
+    pub replies: &'a Replies,
     /// The providers' keys.
     pub keys: &'a mut [JwksCache],
     /// Tokens verified lately.
@@ -87,7 +89,7 @@ pub enum Effect<'a> {
     /// Set a response header, in place of all of its name.
     SetResponseHeader(&'static str, &'a [u8]),
     /// Answer the request.
-    Reply(LocalReply),
+    Reply(Rc<LocalReply>),
     /// Go on with a paused request.
     Resume,
 }
@@ -159,7 +161,7 @@ impl Machine {
             Err(stop) => {
                 self.stream = Stream::Replied;
                 out.effect(Effect::SetRequestHeader(stamp::DENIED, stop.code().as_bytes()));
-                out.effect(Effect::Reply(stop.reply(env.policy)));
+                out.effect(Effect::Reply(stop.reply(env.replies)));
                 Flow::Pause
             }
         }

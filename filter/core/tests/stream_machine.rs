@@ -12,6 +12,7 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
+use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
@@ -45,6 +46,7 @@ impl Output for Recorder {
 /// A worker with one issuer, whose only key is `key`.
 struct Worker {
     policy: Policy,
+    replies: Replies,
     keys: Vec<JwksCache>,
     tokens: TokenCache,
     now: UnixMillis,
@@ -92,7 +94,7 @@ impl Worker {
         })
         .unwrap();
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
-        Self { policy, keys, tokens: TokenCache::default(), now: NOW }
+        Self { replies: Replies::new(&policy), policy, keys, tokens: TokenCache::default(), now: NOW }
     }
 
     fn with_keys() -> Self {
@@ -123,6 +125,7 @@ impl Worker {
         let mut out = Recorder::default();
         let mut env = Env {
             policy: &self.policy,
+            replies: &self.replies,
             keys: &mut self.keys,
             tokens: &mut self.tokens,
             host: &NoHost,

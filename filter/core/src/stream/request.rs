@@ -111,7 +111,7 @@ fn health(env: &Env<'_>, route: RoutePolicy, out: &mut dyn Output) -> Result<(St
     if !env.can_verify() {
         return Err(Stop::Unhealthy);
     }
-    out.effect(Effect::Reply(LocalReply::json(200, r#"{"status":"ok"}"#.to_owned())));
+    out.effect(Effect::Reply(Rc::new(LocalReply::json(200, r#"{"status":"ok"}"#.to_owned()))));
     Ok((Stream::Replied, Flow::Pause))
 }
 

@@ -1,5 +1,7 @@
 //! Why a request goes no further, and what its client is told: the one table of replies.
 
+use std::rc::Rc;
+
 use super::Env;
 use crate::authn::Refusal;
 use crate::authn::oidc::Failure;
@@ -62,18 +64,9 @@ impl Stop {
 
     /// What the client is told.
     #[must_use]
-    pub fn reply(self, policy: &Policy) -> LocalReply {
-        match self {
-            Self::Refused(refusal) => LocalReply::detail(401, refusal.detail()).with(
-                "www-authenticate",
-                // RFC 6750 section 3, RFC 9728 section 5.1. None of the parts can hold a quote.
-                format!(
-                    "Bearer error=\"{}\", error_description=\"{}\", resource_metadata=\"{}\"",
-                    refusal.oauth_error(),
-                    refusal.detail(),
-                    policy.resource_metadata
-                ),
-            ),
+    pub fn reply(self, replies: &Replies) -> Rc<LocalReply> {
+        let reply = match self {
+            Self::Refused(refusal) => return replies.refused(refusal),
             Self::NoKeys(seconds) => {
                 LocalReply::detail(503, "The token's issuer cannot be reached to verify it; try again")
                     .with("retry-after", seconds.to_string())
@@ -85,8 +78,46 @@ impl Stop {
             Self::Unhealthy => LocalReply::detail(503, "No issuer's keys are loaded: nobody can be verified")
                 .with("retry-after", "1"),
             Self::Fault => LocalReply::detail(500, "The gateway failed on this request"),
+        };
+        Rc::new(reply)
+    }
+}
+
+/// The answers to refused credentials, written once: whoever sends rubbish costs no more than he must.
+#[derive(Debug)]
+pub struct Replies {
+    refused: Vec<(Refusal, Rc<LocalReply>)>,
+}
+
+impl Replies {
+    /// The answers of a gateway with this policy.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let refused =
+            Refusal::ALL.iter().map(|refusal| (*refusal, Rc::new(refused(*refusal, policy)))).collect();
+        Self { refused }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Rc<LocalReply> {
+        match self.refused.iter().find(|(reason, _)| *reason == refusal) {
+            Some((_, reply)) => Rc::clone(reply),
+            // Every reason is in the list; the test of it would fail first.
+            None => Rc::new(LocalReply::detail(401, refusal.detail())),
         }
     }
+}
+
+fn refused(refusal: Refusal, policy: &Policy) -> LocalReply {
+    LocalReply::detail(401, refusal.detail()).with(
+        "www-authenticate",
+        // RFC 6750 section 3, RFC 9728 section 5.1. None of the parts can hold a quote.
+        format!(
+            "Bearer error=\"{}\", error_description=\"{}\", resource_metadata=\"{}\"",
+            refusal.oauth_error(),
+            refusal.detail(),
+            policy.resource_metadata
+        ),
+    )
 }
 
 #[cfg(test)]
