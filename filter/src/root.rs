@@ -164,6 +164,8 @@ impl RootContext for Root {
         match compile(&host::configuration(size), &|name| std::env::var(name).ok()) {
             Ok(policy) => {
                 self.shared = policy.sources.iter().map(SharedKeys::of).collect();
+                // Answers to what the configuration before this one asked are about its issuers.
+                self.fetches.clear();
                 self.worker = Some(Rc::new(Worker::new(policy)));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
