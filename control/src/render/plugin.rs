@@ -1,7 +1,8 @@
 //! The filter's document.
 
 use attach_core::config::{
-    ControlConfig, EngineConfig, IssuerConfig, JwksConfig, PluginConfig, TargetConfig, VERSION,
+    ControlConfig, EngineConfig, IssuerConfig, JwksConfig, Mode, PluginConfig, ReplayConfig, TargetConfig,
+    VERSION,
 };
 use url::Url;
 
@@ -22,17 +23,33 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
             discovery: resolved.discovery_url.as_ref().map(|url| target(url, clusters)),
             refresh_seconds: settings.jwks.refresh_seconds,
             max_stale_seconds: settings.jwks.max_stale_seconds,
+            internal: false,
         },
+        required_scopes: Vec::new(),
+        claim_headers: Vec::new(),
     });
     PluginConfig {
         version: VERSION,
         public_url: settings.public_url.clone(),
+        mode: Mode::Enforce,
+        required_scopes: Vec::new(),
         issuers: issuers.collect(),
+        did: None,
+        rotagent: None,
+        hmac: None,
+        httpsig: None,
+        gateway_tokens: None,
+        exchanges: Vec::new(),
+        grants: Vec::new(),
+        models: Vec::new(),
+        assertion: None,
+        replay: ReplayConfig::Envoy,
+        targets: Vec::new(),
         routes: settings.routes.clone(),
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
-        control: ControlConfig { secret_env: CONTROL_SECRET_ENV.to_owned() },
+        control: ControlConfig { secret_env: CONTROL_SECRET_ENV.to_owned(), target: None },
     }
 }
 

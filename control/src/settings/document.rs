@@ -218,6 +218,8 @@ impl Walk<'_> {
                 access: Access::Verified,
                 to: Destination::Engine,
                 forward_credential: false,
+                scopes: Vec::new(),
+                components: None,
             };
             let mut named = false;
             for (key, value) in self.map(&path, value, &["path", "access", "forward_credential"]) {

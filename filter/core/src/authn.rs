@@ -3,12 +3,14 @@
 //! One file per scheme, and [`extract`] to tell which one a request uses. An [`Identity`] can be made
 //! nowhere else, so whatever asks for one can only be reached by a caller that was verified.
 
+pub mod claims;
 pub mod extract;
 pub mod identity;
 pub mod jws;
 pub mod oidc;
 pub mod refusal;
 pub mod token_cache;
+pub mod verdict;
 
 pub use identity::Identity;
 pub use refusal::Refusal;

@@ -1,21 +1,79 @@
 //! A verified caller.
 
+use crate::clock::UnixMillis;
+
 /// Who a request comes from. Its constructor is private to [`authn`](super): having one is the proof.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     user: Box<str>,
+    agent: Option<Box<str>>,
+    scopes: Box<[Box<str>]>,
+    claims: Box<[MappedClaim]>,
+    expires: UnixMillis,
+}
+
+/// A claim that travels to the upstream in a header of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappedClaim {
+    /// The header's name, lower case; begins with `x-attach-`.
+    pub header: Box<str>,
+    /// Its value, which [fits a header](fits_header).
+    pub value: Box<str>,
 }
 
 impl Identity {
-    /// `user` must have been found fit for a header ([`fits_header`]).
-    pub(super) fn new(user: Box<str>) -> Self {
-        Self { user }
+    /// `user` must have been found fit for a header ([`fits_header`]); it may act until `expires`.
+    pub(super) fn new(user: Box<str>, expires: UnixMillis) -> Self {
+        Self { user, agent: None, scopes: Box::default(), claims: Box::default(), expires }
+    }
+
+    /// The same caller with these scopes.
+    pub(super) fn with_scopes(mut self, scopes: impl IntoIterator<Item = Box<str>>) -> Self {
+        self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// The same caller with these claims to be stamped.
+    pub(super) fn with_claims(mut self, claims: Vec<MappedClaim>) -> Self {
+        self.claims = claims.into();
+        self
+    }
+
+    /// The same user, for whom `agent` acts. The agent's name must fit a header.
+    #[allow(dead_code)] // The schemes that name an agent use it.
+    pub(super) fn acting(mut self, agent: Box<str>) -> Self {
+        self.agent = Some(agent);
+        self
     }
 
     /// The name that is stamped: unique across all sources of identities.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Who acts for the user, where a credential says so.
+    #[must_use]
+    pub fn agent(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
+    /// What the user may do, by the credential or by the operator's grants.
+    #[must_use]
+    pub fn scopes(&self) -> &[Box<str>] {
+        &self.scopes
+    }
+
+    /// The claims that are stamped.
+    #[must_use]
+    pub fn claims(&self) -> &[MappedClaim] {
+        &self.claims
+    }
+
+    /// Until when the credential says so: its own expiry, without leeway.
+    #[must_use]
+    pub fn expires(&self) -> UnixMillis {
+        self.expires
     }
 }
 

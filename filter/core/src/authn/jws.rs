@@ -8,8 +8,10 @@ use crate::json::{self, JsonError, Members, Value};
 
 /// The parts of a token.
 pub struct Jws<'a> {
-    /// The algorithm that the header names; the key decides whether it is the right one.
-    pub algorithm: Algorithm,
+    /// `alg`, not empty and not `none`; what it may be is the scheme's to say.
+    pub algorithm_name: String,
+    /// `typ`, if it is there.
+    pub media_type: Option<String>,
     /// `kid`.
     pub key_id: Option<String>,
     /// The payload's members.
@@ -22,7 +24,7 @@ pub struct Jws<'a> {
 
 impl core::fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Jws").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("Jws").field("algorithm", &self.algorithm_name).finish_non_exhaustive()
     }
 }
 
@@ -51,7 +53,10 @@ impl<'a> Jws<'a> {
             .ok_or(Refusal::TokenSegments)?;
 
         let header = object(header)?;
-        let algorithm = algorithm(&header)?;
+        let algorithm_name = header.str("alg").ok_or(Refusal::AlgorithmUnknown)?.to_owned();
+        if algorithm_name.eq_ignore_ascii_case("none") || algorithm_name.is_empty() {
+            return Err(Refusal::AlgorithmNone);
+        }
         // Every extension that must be understood is one that is not (RFC 7515 section 4.1.11), but for
         // `b64`, which is understood and refused (RFC 7797).
         if header.get("b64").is_some_and(|encoded| *encoded != Value::Bool(true)) {
@@ -63,14 +68,27 @@ impl<'a> Jws<'a> {
         if header.get("enc").is_some() {
             return Err(Refusal::TokenEncrypted);
         }
-        let key_id = match header.get("kid") {
-            None => None,
-            Some(Value::String(id)) => Some(id.clone()),
-            Some(_) => return Err(Refusal::TokenJson),
+        let text = |name: &str| match header.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Refusal::TokenJson),
         };
+        let key_id = text("kid")?;
+        let media_type = text("typ")?;
         let claims = object(payload)?;
         let signature = base64url(signature.as_bytes()).ok_or(Refusal::TokenEncoding)?;
-        Ok(Self { algorithm, key_id, claims, signing_input, signature })
+        Ok(Self { algorithm_name, media_type, key_id, claims, signing_input, signature })
+    }
+
+    /// The algorithm, where it must be one that a published key can have.
+    ///
+    /// # Errors
+    /// It is symmetric, or none that is known.
+    pub fn algorithm(&self) -> Result<Algorithm, Refusal> {
+        match self.algorithm_name.as_str() {
+            "HS256" | "HS384" | "HS512" => Err(Refusal::AlgorithmSymmetric),
+            name => Algorithm::of_name(name).ok_or(Refusal::AlgorithmUnknown),
+        }
     }
 }
 
@@ -79,18 +97,5 @@ fn object(part: &str) -> Result<Members, Refusal> {
     json::object(&text).map_err(|error| match error {
         JsonError::Malformed => Refusal::TokenJson,
         JsonError::Duplicate => Refusal::TokenDuplicateMember,
-    })
-}
-
-fn algorithm(header: &Members) -> Result<Algorithm, Refusal> {
-    let name = header.str("alg").ok_or(Refusal::AlgorithmUnknown)?;
-    Algorithm::of_name(name).ok_or_else(|| {
-        if name.eq_ignore_ascii_case("none") {
-            Refusal::AlgorithmNone
-        } else if matches!(name, "HS256" | "HS384" | "HS512") {
-            Refusal::AlgorithmSymmetric
-        } else {
-            Refusal::AlgorithmUnknown
-        }
     })
 }

@@ -12,7 +12,7 @@ use hashbrown::hash_map::Entry as MapEntry;
 use hashbrown::{Equivalent, HashMap};
 
 use super::identity::Identity;
-use super::oidc::Accepted;
+use super::verdict::Accepted;
 use crate::clock::UnixMillis;
 
 /// What one generation may hold: tokens and entries.
@@ -27,7 +27,7 @@ const MAX_AGENT_BYTES: usize = 512;
 pub struct Entry {
     /// Whose it is.
     pub identity: Rc<Identity>,
-    provider: usize,
+    source: Option<usize>,
     key_fingerprint: [u8; 32],
     refused_from: UnixMillis,
     /// The session of the user agent that came with it last.
@@ -38,7 +38,7 @@ impl Entry {
     fn new(accepted: Accepted) -> Self {
         Self {
             identity: Rc::new(accepted.identity),
-            provider: accepted.provider,
+            source: accepted.source,
             key_fingerprint: accepted.key_fingerprint,
             refused_from: accepted.refused_from,
             session: None,
@@ -167,10 +167,12 @@ impl TokenCache {
         }
     }
 
-    /// Forgets every token of a provider whose key `holds` no longer knows: a token dies with its key.
-    pub fn retain(&mut self, provider: usize, holds: impl Fn(&[u8; 32]) -> bool) {
+    /// Forgets every token of a source whose key `holds` no longer knows: a token dies with its key.
+    pub fn retain(&mut self, source: usize, holds: impl Fn(&[u8; 32]) -> bool) {
         for generation in [&mut self.young, &mut self.old] {
-            generation.entries.retain(|_, entry| entry.provider != provider || holds(&entry.key_fingerprint));
+            generation
+                .entries
+                .retain(|_, entry| entry.source != Some(source) || holds(&entry.key_fingerprint));
             generation.bytes = generation.entries.iter().map(|(token, entry)| cost(&token.0, entry)).sum();
         }
     }
@@ -202,10 +204,10 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
-    fn accepted(user: &str, provider: usize, key: u8) -> Accepted {
+    fn accepted(user: &str, source: usize, key: u8) -> Accepted {
         Accepted {
-            identity: Identity::new(user.into()),
-            provider,
+            identity: Identity::new(user.into(), UnixMillis(2_000_000)),
+            source: Some(source),
             key_fingerprint: [key; 32],
             refused_from: UnixMillis(2_000_000),
         }

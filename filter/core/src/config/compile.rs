@@ -181,6 +181,12 @@ fn provider(issuer: &IssuerConfig) -> Provider {
         issuer: without_slash(&issuer.issuer).into(),
         audiences: issuer.audiences.iter().map(|audience| audience.as_str().into()).collect(),
         user_prefix: issuer.user_prefix.as_str().into(),
+        required_scopes: issuer.required_scopes.iter().map(|scope| scope.as_str().into()).collect(),
+        claim_headers: issuer
+            .claim_headers
+            .iter()
+            .map(|mapping| (mapping.claim.as_str().into(), mapping.header.as_str().into()))
+            .collect(),
     }
 }
 

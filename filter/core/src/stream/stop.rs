@@ -4,15 +4,17 @@ use std::rc::Rc;
 
 use super::Env;
 use crate::authn::Refusal;
-use crate::authn::oidc::Failure;
+use crate::authn::verdict::Failure;
 use crate::policy::Policy;
 use crate::reply::LocalReply;
 
 /// The end of a request in the filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The credential was refused: the caller's fault.
     Refused(Refusal),
+    /// rotagent's `Unknown Issuer`: the caller's fault.
+    UnknownIssuer(Box<str>),
     /// The issuer's keys cannot be had: nobody's fault who could read this. Seconds to wait.
     NoKeys(u64),
     /// The path could be read in two ways: the caller's fault.
@@ -31,6 +33,7 @@ impl From<Failure> for Stop {
             Failure::Refused(refusal) => Self::Refused(refusal),
             Failure::NoKeys(seconds) => Self::NoKeys(seconds),
             Failure::Wait => Self::NoKeys(1),
+            Failure::UnknownIssuer(issuer) => Self::UnknownIssuer(issuer),
         }
     }
 }
@@ -51,9 +54,10 @@ impl Stop {
 
     /// What the log says.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code(),
+            Self::UnknownIssuer(_) => "rotagent_unknown_issuer",
             Self::NoKeys(_) => "keys_unavailable",
             Self::Path => "path_ambiguous",
             Self::Method => "method_not_allowed",
@@ -67,6 +71,11 @@ impl Stop {
     pub fn reply(self, replies: &Replies) -> Rc<LocalReply> {
         let reply = match self {
             Self::Refused(refusal) => return replies.refused(refusal),
+            Self::UnknownIssuer(issuer) => {
+                let text = format!("Unknown Issuer: {issuer}");
+                let body = serde_json::json!({ "error": text, "detail": text });
+                LocalReply::json(401, body.to_string())
+            }
             Self::NoKeys(seconds) => {
                 LocalReply::detail(503, "The token's issuer cannot be reached to verify it; try again")
                     .with("retry-after", seconds.to_string())
