@@ -31,6 +31,15 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The bytes of base64url.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn decode(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
+}
+
 /// Base64 with padding.
 #[must_use]
 pub fn encode_standard(bytes: impl AsRef<[u8]>) -> String {
