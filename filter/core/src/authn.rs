@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod extract;
+pub mod httpsig;
 pub mod identity;
 pub mod jws;
 pub mod oidc;
