@@ -211,6 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn a_wallets_curve_is_no_issuers() {
+        // RFC 8812 section 3.1's kind of key, with and without its algorithm, and RSA's with it.
+        let point = r#""kty":"EC","crv":"secp256k1","x":"eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g","y":"SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg""#;
+        let rsa = RFC.replace("RS256", "ES256K");
+        for text in [
+            format!(r#"{{"keys":[{{{point}}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256K"}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256"}}]}}"#),
+            rsa,
+        ] {
+            assert_eq!(KeySet::parse(text.as_bytes()), Err(SetError::NoUsableKey), "{text}");
+        }
+        assert_eq!(Algorithm::of_name("ES256K"), None);
+        assert!(!Algorithm::ALL.contains(&Algorithm::Es256k));
+    }
+
+    #[test]
     fn a_point_off_its_curve_is_no_key() {
         let off = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"}]}"#;
         assert_eq!(KeySet::parse(off.as_bytes()), Err(SetError::NoUsableKey));
