@@ -94,10 +94,7 @@ impl Root {
         });
         let target = target.unwrap_or_else(|problem| {
             let name = &source.name;
-            host::log(
-                LogLevel::Warn,
-                &format!("discovery of {name}: {problem}; asking where the keys were"),
-            );
+            host::log(LogLevel::Warn, &format!("discovery of {name}: {problem}; asking where the keys were"));
             source.keys.clone()
         });
         self.fetch(worker, issuer, turn, What::Keys, &target);

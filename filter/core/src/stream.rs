@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Rules, which are also what the property test checks: at most one reply; a resume only after a pause, and
-//! once; nothing goes on without an [`Identity`] but from `Passthrough` and `Shadowed`, and
+//! once; nothing goes on without an [`Identity`](crate::authn::Identity) but from `Passthrough` and `Shadowed`, and
 //! `Forwarding` cannot be written without one; every pause ends at a deadline, with a callout that has a
 //! timeout, or with the body; a machine that failed stays failed; no state shows a credential.
 
@@ -29,7 +29,6 @@ pub mod stop;
 
 use std::rc::Rc;
 
-use crate::authn::Identity;
 use crate::authn::replay::OneUseStore;
 use crate::clock::UnixMillis;
 use crate::crypto::HostVerifier;
@@ -302,10 +301,9 @@ impl Stream {
             // Headers come once, and first; what comes otherwise was refused by the codec.
             (Self::Idle(_), Input::RequestTrailers(_) | Input::RequestBody(..))
             | (_, Input::RequestHeaders(..)) => Err(Stop::Fault),
-            (
-                stream,
-                Input::Tick | Input::Answer(_) | Input::ResponseHeaders | Input::RequestBody(..),
-            ) => Ok((stream, Flow::Continue)),
+            (stream, Input::Tick | Input::Answer(_) | Input::ResponseHeaders | Input::RequestBody(..)) => {
+                Ok((stream, Flow::Continue))
+            }
         }
     }
 }

@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn an_answer_without_a_bearer_token_is_a_refusal() {
         assert_eq!(token_of(br#"{"access_token":"a.b.c"}"#).as_deref(), Ok("a.b.c"));
-        for answer in ["", "{}", r#"{"access_token":1}"#, r#"{"access_token":"a b"}"#, r#"{"access_token":"a\n"}"#] {
+        for answer in
+            ["", "{}", r#"{"access_token":1}"#, r#"{"access_token":"a b"}"#, r#"{"access_token":"a\n"}"#]
+        {
             assert_eq!(token_of(answer.as_bytes()), Err(Refusal::ExchangeRefused), "{answer}");
         }
     }

@@ -2,9 +2,9 @@
 
 use super::exchange::Exchange;
 use super::grants::Grants;
+use super::identity::Identity;
 use super::jws::Jws;
 use super::oidc::{Provider, without_slash};
-use super::identity::Identity;
 use super::verdict::{Accepted, Failure, Signed};
 use super::{Refusal, did, gateway, hmac, httpsig, oidc, rotagent};
 use crate::clock::UnixMillis;

@@ -67,8 +67,10 @@ pub fn prefix_problems(prefixes: &[Option<&str>]) -> Vec<(usize, String)> {
         let Some(prefix) = prefix else { continue };
         if prefix.is_empty() {
             if at > 0 {
-                problems
-                    .push((at, "every source but the first issuer needs one, such as \"partner|\"".to_owned()));
+                problems.push((
+                    at,
+                    "every source but the first issuer needs one, such as \"partner|\"".to_owned(),
+                ));
             }
             continue;
         }

@@ -5,7 +5,7 @@
 //! that is larger than any honest issuer's.
 
 use super::{Key, KeySet};
-use crate::crypto::{Algorithm, PublicKey, base64url};
+use crate::crypto::{Algorithm, PublicKey, base64url, sha256, to_base64url};
 use crate::json::{self, JsonError, Members, Value};
 
 /// The largest set that is read, in bytes.
@@ -117,7 +117,28 @@ fn read(jwk: &Members) -> Option<Key> {
         Some(id) => Some(id.as_str()?.into()),
     };
     let fingerprint = public.fingerprint();
-    Some(Key { id, public, fingerprint })
+    Some(Key { id, thumbprint: thumbprint(jwk)?, public, fingerprint })
+}
+
+/// The key's thumbprint (RFC 7638 section 3): the members that make the key, in order, hashed. They were
+/// just read as names and base64url, so that nothing in them needs escaping.
+fn thumbprint(jwk: &Members) -> Option<Box<str>> {
+    let kind = jwk.str("kty")?;
+    let names: &[&str] = match kind {
+        "RSA" => &["e", "kty", "n"],
+        "EC" => &["crv", "kty", "x", "y"],
+        _ => &["crv", "kty", "x"],
+    };
+    let mut text = String::with_capacity(512);
+    for name in names {
+        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+        text.push_str(name);
+        text.push_str("\":\"");
+        text.push_str(jwk.str(name)?);
+        text.push('"');
+    }
+    text.push('}');
+    Some(to_base64url(&sha256(&[text.as_bytes()])).into())
 }
 
 #[cfg(test)]
@@ -158,6 +179,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_also_found_by_its_thumbprint() {
+        // RFC 7638 section 3.1, RFC 8037 appendix A.3, and the test key of the Web Bot Auth drafts.
+        let nameless = RFC.replace(r#","kid":"2011-04-29""#, "");
+        let set = KeySet::parse(nameless.as_bytes()).unwrap();
+        let id = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+        assert!(set.find_signer(id, None).is_ok());
+        assert!(set.find_signer(id, Some(Algorithm::Rs256)).is_ok());
+        assert_eq!(set.find_signer(id, Some(Algorithm::Ps512)), Err(NoKey::Algorithm));
+        assert_eq!(set.find_signer("2011-04-29", None), Err(NoKey::Unknown));
+        for (x, id) in [
+            ("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+            ("JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs", "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U"),
+        ] {
+            let set = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}]}}"#);
+            assert!(KeySet::parse(set.as_bytes()).unwrap().find_signer(id, None).is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_two_keys_have_means_the_one_of_the_stated_algorithm() {
+        let set = RFC.replace(r#""use":"enc","kid":"1""#, r#""kid":"2011-04-29""#);
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        assert_eq!(set.find_signer("2011-04-29", None), Err(NoKey::Unnamed));
+        let found = set.find_signer("2011-04-29", Some(Algorithm::Es256)).unwrap();
+        assert_eq!(found.public.algorithm(), Algorithm::Es256);
+    }
+
+    #[test]
     fn a_set_that_no_honest_issuer_publishes_is_refused() {
         let many = format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 10_000].join(","));
         let large = format!(r#"{{"keys":[],"x":"{}"}}"#, "a".repeat(5 << 20));
@@ -174,6 +223,23 @@ mod tests {
         ] {
             assert_eq!(KeySet::parse(text.as_bytes()), Err(error), "{:.40}", text);
         }
+    }
+
+    #[test]
+    fn a_wallets_curve_is_no_issuers() {
+        // RFC 8812 section 3.1's kind of key, with and without its algorithm, and RSA's with it.
+        let point = r#""kty":"EC","crv":"secp256k1","x":"eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g","y":"SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg""#;
+        let rsa = RFC.replace("RS256", "ES256K");
+        for text in [
+            format!(r#"{{"keys":[{{{point}}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256K"}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256"}}]}}"#),
+            rsa,
+        ] {
+            assert_eq!(KeySet::parse(text.as_bytes()), Err(SetError::NoUsableKey), "{text}");
+        }
+        assert_eq!(Algorithm::of_name("ES256K"), None);
+        assert!(!Algorithm::ALL.contains(&Algorithm::Es256k));
     }
 
     #[test]

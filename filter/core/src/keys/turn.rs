@@ -176,8 +176,11 @@ impl Record {
 mod tests {
     use super::*;
 
-    const SCHEDULE: Schedule =
-        Schedule { refresh: Duration::from_secs(600), max_stale: Duration::from_secs(3600), may_be_empty: false };
+    const SCHEDULE: Schedule = Schedule {
+        refresh: Duration::from_secs(600),
+        max_stale: Duration::from_secs(3600),
+        may_be_empty: false,
+    };
     const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn at(seconds: u64) -> UnixMillis {

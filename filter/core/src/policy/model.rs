@@ -62,9 +62,7 @@ pub fn check(rules: &[ModelRule], identity: &Identity, path: &str, body: &[u8]) 
     if mine.is_empty() {
         return Ok(());
     }
-    let may = |model: &str| {
-        mine.iter().any(|rule| rule.allow.iter().any(|pattern| pattern.matches(model)))
-    };
+    let may = |model: &str| mine.iter().any(|rule| rule.allow.iter().any(|pattern| pattern.matches(model)));
     let in_path = of_path(path);
     if in_path.is_some_and(|model| !may(model)) {
         return Err(ModelProblem::Forbidden);

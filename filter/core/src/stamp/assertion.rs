@@ -26,21 +26,32 @@ const LEAST_LEFT: u64 = 30;
 const GENERATION: usize = 2048;
 
 /// Who signs them.
-#[derive(Debug)]
 pub struct Signer {
     key: SigningKey,
     header: String,
     issuer: Box<str>,
 }
 
-/// One that was made.
-#[derive(Debug)]
+impl core::fmt::Debug for Signer {
+    /// A key signs for whoever sees it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Signer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// One that was made. Who holds it is believed by its upstream, so it is not shown.
 pub struct Assertion {
     audience: Box<str>,
     made: u64,
     expires: u64,
     /// The whole token.
     pub text: Box<str>,
+}
+
+impl core::fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Assertion").field("audience", &self.audience).finish_non_exhaustive()
+    }
 }
 
 impl Signer {

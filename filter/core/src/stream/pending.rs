@@ -216,9 +216,8 @@ impl Pending {
             let required = self.route.rules.and_then(|at| env.policy.rules.get(at));
             let required = required.and_then(|rules| rules.components.as_deref());
             let hmac = env.policy.schemes.hmac.as_ref();
-            let message = httpsig::Message::new(pairs, self.body != Body::None);
-            let signed =
-                httpsig::authenticate(&message, rules, required, env.keys, hmac, env.host, env.now);
+            let message = httpsig::Message::read(pairs, self.body != Body::None);
+            let signed = httpsig::authenticate(&message, rules, required, env.keys, hmac, env.host, env.now);
             let signed = match signed {
                 Ok(signed) => signed,
                 Err(Failure::Wait) => return Ok(Next::Wait),
@@ -440,7 +439,7 @@ impl Verified {
 /// Asks control whether something was used before, at whichever Envoy.
 fn ask_once(env: &Env<'_>, one: &OneUse) -> Result<Question, Stop> {
     let control = env.policy.control.as_ref().ok_or(Stop::OnceUnknown)?;
-    let key = crate::crypto::hex(&one.key);
+    let key = crate::crypto::to_hex(&one.key);
     Ok(Question {
         target: Target { path: ONCE_PATH.into(), ..control.clone() },
         content_type: "application/json",

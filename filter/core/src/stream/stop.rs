@@ -99,9 +99,12 @@ impl Stop {
             | Self::ModelUnnamed
             | Self::OnceUnknown
             | Self::ExchangeUnavailable => Some(self.code()),
-            Self::BodyTooLarge | Self::Busy(_) | Self::Path | Self::Method | Self::Unhealthy | Self::Fault => {
-                None
-            }
+            Self::BodyTooLarge
+            | Self::Busy(_)
+            | Self::Path
+            | Self::Method
+            | Self::Unhealthy
+            | Self::Fault => None,
         }
     }
 
@@ -223,10 +226,8 @@ fn refused(refusal: Refusal, policy: &Policy) -> LocalReply {
     if refusal == Refusal::RotagentReplay {
         return LocalReply::json(429, body.to_string());
     }
-    LocalReply::json(401, body.to_string()).with(
-        "www-authenticate",
-        challenge(&policy.resource_metadata, refusal.oauth_error(), detail, None),
-    )
+    LocalReply::json(401, body.to_string())
+        .with("www-authenticate", challenge(&policy.resource_metadata, refusal.oauth_error(), detail, None))
 }
 
 /// RFC 6750 section 3, RFC 9728 section 5.1. None of the parts can hold a quote.

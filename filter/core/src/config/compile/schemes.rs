@@ -34,10 +34,7 @@ pub(super) fn of(
     let gateway = config.gateway_tokens.as_ref().map(|tokens| {
         check_jwks("gateway_tokens.jwks", &tokens.jwks, errors);
         sources.push(key_source(&tokens.jwks, "the gateway's own tokens"));
-        gateway::Rules {
-            issuer: config.public_url.as_str().into(),
-            source: sources.len().saturating_sub(1),
-        }
+        gateway::Rules { issuer: config.public_url.as_str().into(), source: sources.len().saturating_sub(1) }
     });
     Schemes {
         did: config.did.as_ref().map(|did| did_rules(did, errors)),
@@ -104,7 +101,10 @@ fn httpsig_rules(
     errors: &mut Errors,
 ) -> httpsig::Rules {
     if rules.authorities.is_empty() {
-        errors.add("httpsig.authorities", "at least one is needed, or a signature for another site counts here");
+        errors.add(
+            "httpsig.authorities",
+            "at least one is needed, or a signature for another site counts here",
+        );
     }
     if rules.directories.len() > MAX_DIRECTORIES {
         errors.add("httpsig.directories", format!("at most {MAX_DIRECTORIES}"));
@@ -121,15 +121,20 @@ fn httpsig_rules(
             errors.add(format!("{path}.agent"), "each directory needs an address of its own");
         }
         sources.push(key_source(&directory.jwks, &directory.name));
-        directories.push(httpsig::Directory::new(
-            &directory.name,
-            &directory.agent,
-            sources.len().saturating_sub(1),
-        ));
+        let source = sources.len().saturating_sub(1);
+        match httpsig::Directory::new(&directory.name, &directory.agent, source) {
+            Some(directory) => directories.push(directory),
+            None => errors.add(format!("{path}.agent"), "must be an http or https address"),
+        }
     }
+    let scheme = config.public_url.split("://").next().unwrap_or_default();
     httpsig::Rules {
-        authorities: rules.authorities.iter().map(|text| text.to_ascii_lowercase().into()).collect(),
-        scheme: config.public_url.split("://").next().unwrap_or_default().into(),
+        authorities: rules
+            .authorities
+            .iter()
+            .map(|text| httpsig::normal_authority(scheme, text).into())
+            .collect(),
+        scheme: scheme.into(),
         directories,
         user_prefix: rules.user_prefix.as_str().into(),
         components: components("httpsig.components", &rules.components, errors).into(),
@@ -164,9 +169,8 @@ fn one_exchange(
     secret: Environment<'_>,
     errors: &mut Errors,
 ) -> Option<Exchange> {
-    let is_issuer = |name: &str| {
-        config.issuers.iter().any(|issuer| without_slash(&issuer.issuer) == without_slash(name))
-    };
+    let is_issuer =
+        |name: &str| config.issuers.iter().any(|issuer| without_slash(&issuer.issuer) == without_slash(name));
     if !is_issuer(&exchange.to) {
         errors.add(format!("{path}.to"), "must be one of the issuers");
     }

@@ -24,12 +24,12 @@ pub(super) fn models(config: &PluginConfig, errors: &mut Errors) -> Vec<ModelRul
             (None, Some(claim)) => {
                 let mapped = config.issuers.iter().flat_map(|issuer| &issuer.claim_headers);
                 if !mapped.into_iter().any(|mapping| mapping.header == claim.header) {
-                    errors.add(format!("models[{at}].claim.header"), "no issuer's claim travels in that header");
+                    errors.add(
+                        format!("models[{at}].claim.header"),
+                        "no issuer's claim travels in that header",
+                    );
                 }
-                Whom::Claim {
-                    header: claim.header.as_str().into(),
-                    value: claim.value.as_str().into(),
-                }
+                Whom::Claim { header: claim.header.as_str().into(), value: claim.value.as_str().into() }
             }
             _ => {
                 errors.add(format!("models[{at}]"), "needs either user or claim");
