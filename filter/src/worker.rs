@@ -26,6 +26,9 @@ const MAX_QUESTIONS: usize = 256;
 /// The largest answer to a question that is read, in bytes.
 const MAX_ANSWER: usize = attach_core::authn::exchange::MAX_ANSWER_BYTES;
 
+/// A stream that waits: its context, and its machine while there is one.
+type Waiter = (u32, Weak<RefCell<Machine>>);
+
 /// A stream's machine, where the root can reach it while the stream waits.
 pub(crate) type SharedMachine = Rc<RefCell<Machine>>;
 
@@ -38,10 +41,10 @@ pub(crate) struct Worker {
     memory: RefCell<Memory>,
     /// Streams that wait for keys, by context. As many as there are paused streams, which Envoy's own
     /// limits bound; each leaves at its deadline.
-    waiting: RefCell<Vec<(u32, Weak<RefCell<Machine>>)>>,
+    waiting: RefCell<Vec<Waiter>>,
     /// Questions that have not been answered, by callout, with the stream that asked; at most
     /// [`MAX_QUESTIONS`].
-    questions: RefCell<BTreeMap<u32, (u32, Weak<RefCell<Machine>>)>>,
+    questions: RefCell<BTreeMap<u32, Waiter>>,
     /// Counters of what would have been refused, by the reason; defined when they are first needed.
     would_deny: RefCell<BTreeMap<&'static str, u32>>,
     uses: SharedUses,

@@ -16,7 +16,7 @@ use attach_core::policy::Policy;
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
-use attach_core::stream::{Answer, Effect, Env, Flow, Input, Machine, Output};
+use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use proptest::prelude::*;

@@ -26,14 +26,17 @@ impl UserPattern {
     }
 }
 
+/// To whom, and what.
+type Grant = (UserPattern, Box<[Box<str>]>);
+
 /// What is granted to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grants(Box<[(UserPattern, Box<[Box<str>]>)]>);
+pub struct Grants(Box<[Grant]>);
 
 impl Grants {
     /// The grants of a configuration.
     #[must_use]
-    pub fn new(grants: impl IntoIterator<Item = (UserPattern, Box<[Box<str>]>)>) -> Self {
+    pub fn new(grants: impl IntoIterator<Item = Grant>) -> Self {
         Self(grants.into_iter().collect())
     }
 
