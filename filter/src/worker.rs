@@ -20,9 +20,10 @@ use proxy_wasm::types::Action;
 use crate::host;
 use crate::shared::SharedUses;
 
-/// The most questions that one worker has open at a time: each holds a request up, and what asks a token
-/// endpoint can be sent by anyone.
+/// The most questions that one worker has open at a time, each of which holds a request up.
 const MAX_QUESTIONS: usize = 256;
+/// The most of them that may go to token endpoints: anybody can send a token that makes one be asked.
+const MAX_EXCHANGES: usize = 32;
 /// The largest answer to a question that is read, in bytes.
 const MAX_ANSWER: usize = attach_core::authn::exchange::MAX_ANSWER_BYTES;
 
@@ -43,8 +44,8 @@ pub(crate) struct Worker {
     /// limits bound; each leaves at its deadline.
     waiting: RefCell<Vec<Waiter>>,
     /// Questions that have not been answered, by callout, with the stream that asked; at most
-    /// [`MAX_QUESTIONS`].
-    questions: RefCell<BTreeMap<u32, Waiter>>,
+    /// [`MAX_QUESTIONS`]. `true`: control is asked.
+    questions: RefCell<BTreeMap<u32, (Waiter, bool)>>,
     /// Counters of what would have been refused, by the reason; defined when they are first needed.
     would_deny: RefCell<BTreeMap<&'static str, u32>>,
     uses: SharedUses,
@@ -178,15 +179,14 @@ impl Worker {
     fn ask(&self, context: u32, machine: &SharedMachine, question: &Question) -> bool {
         let Ok(mut questions) = self.questions.try_borrow_mut() else { return false };
         // A stream that is gone took its callouts with it.
-        if questions.len() >= MAX_QUESTIONS {
-            questions.retain(|_, (_, machine)| machine.strong_count() > 0);
-        }
-        if questions.len() >= MAX_QUESTIONS {
+        questions.retain(|_, ((_, machine), _)| machine.strong_count() > 0);
+        let exchanges = questions.values().filter(|(_, is_controls)| !is_controls).count();
+        if questions.len() >= MAX_QUESTIONS || (!question.with_secret && exchanges >= MAX_EXCHANGES) {
             return false;
         }
         match host::ask(question, &self.policy.control_secret) {
             Some(callout) => {
-                questions.insert(callout, (context, Rc::downgrade(machine)));
+                questions.insert(callout, ((context, Rc::downgrade(machine)), question.with_secret));
                 true
             }
             None => false,
@@ -196,7 +196,7 @@ impl Worker {
     /// Hands an answer to the stream that asked. `false`: no stream did.
     pub(crate) fn answered(&self, callout: u32, body_size: usize) -> bool {
         let asked = self.questions.try_borrow_mut().ok().and_then(|mut open| open.remove(&callout));
-        let Some((context, machine)) = asked else { return false };
+        let Some(((context, machine), _)) = asked else { return false };
         let Some(machine) = machine.upgrade() else { return true };
         // The answer lies with the stream's context, wherever the callout was started.
         if host::act_for(context) {

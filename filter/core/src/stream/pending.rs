@@ -52,6 +52,8 @@ enum Body {
     Coming,
     /// All of it is there.
     Whole,
+    /// The connection becomes something else than HTTP: what follows has no end to be waited for.
+    Endless,
 }
 
 /// What was asked.
@@ -117,8 +119,11 @@ impl Pending {
             user_agent: head.user_agent.into(),
             path: path.into(),
             route,
-            // What follows an upgrade is no body; waiting for its end would be for ever.
-            body: if end_of_stream || head.is_upgrade { Body::None } else { Body::Coming },
+            body: match (end_of_stream, head.is_upgrade) {
+                (true, _) => Body::None,
+                (false, true) => Body::Endless,
+                (false, false) => Body::Coming,
+            },
             deadline: None,
             asked: None,
             exchanged: None,
@@ -161,6 +166,11 @@ impl Pending {
                     Body::Coming => return Ok((Stream::AwaitingBody(self), Flow::Pause)),
                     Body::None => Vec::new(),
                     Body::Whole => (env.body)(),
+                    // Nobody has signed what follows, and it names its model out of sight.
+                    Body::Endless => {
+                        let unsigned = verified.digests.first().map(|digest| digest.otherwise);
+                        return Err(unsigned.map_or(Stop::ModelUnnamed, Stop::Refused));
+                    }
                 };
                 check_digests(&verified.digests, &body)?;
                 if names_model {
@@ -401,7 +411,9 @@ impl Pending {
     }
 
     pub(super) fn body_is_whole(&mut self) {
-        self.body = Body::Whole;
+        if self.body == Body::Coming {
+            self.body = Body::Whole;
+        }
     }
 
     pub(super) fn on_body(
