@@ -40,10 +40,10 @@ pub use agent::normal_agent;
 pub use component::Component;
 pub use message::{Message, normal_authority};
 
+use super::Refusal;
 use super::claims::LEEWAY;
 use super::identity::{Identity, fits_header};
 use super::verdict::{BodyDigest, Failure, OneUse};
-use super::Refusal;
 use crate::clock::UnixMillis;
 use crate::crypto::{HmacKey, HostVerifier, sha256};
 use crate::headers::Pairs;
@@ -243,8 +243,9 @@ fn covered(input: &Member) -> Result<Vec<Component>, Refusal> {
 /// Whether enough is covered: always whom the request is for, and what the route wants. A digest is wanted
 /// where there is something to digest.
 fn coverage(covered: &[Component], required: &[Component], has_body: bool) -> Result<(), Refusal> {
-    let has_authority =
-        covered.iter().any(|component| component.is_all_of("@authority") || component.is_all_of("@target-uri"));
+    let has_authority = covered
+        .iter()
+        .any(|component| component.is_all_of("@authority") || component.is_all_of("@target-uri"));
     let has_required = required.iter().all(|required| {
         if required.is_all_of(digest::FIELD) {
             !has_body || digest::is_covered(covered)

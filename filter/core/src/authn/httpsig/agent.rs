@@ -118,13 +118,33 @@ mod tests {
     fn the_agent_is_the_one_that_the_signature_covers() {
         for (header, covered, expected) in [
             ("\"https://bot.example\"", Some("signature-agent"), Ok(Some("https://bot.example"))),
-            ("https://bot.example/jwks/a.json", Some("signature-agent"), Ok(Some("https://bot.example/jwks/a.json"))),
-            ("sig1=\"https://bot.example\"", Some("signature-agent;key=\"sig1\""), Ok(Some("https://bot.example"))),
-            ("a=\"https://a.example\", b=\"https://b.example\"", Some("signature-agent;key=\"b\""), Ok(Some("https://b.example"))),
+            (
+                "https://bot.example/jwks/a.json",
+                Some("signature-agent"),
+                Ok(Some("https://bot.example/jwks/a.json")),
+            ),
+            (
+                "sig1=\"https://bot.example\"",
+                Some("signature-agent;key=\"sig1\""),
+                Ok(Some("https://bot.example")),
+            ),
+            (
+                "a=\"https://a.example\", b=\"https://b.example\"",
+                Some("signature-agent;key=\"b\""),
+                Ok(Some("https://b.example")),
+            ),
             ("sig1=\"https://bot.example\"", Some("signature-agent"), Ok(Some("https://bot.example"))),
             ("sig2=\"https://bot.example\"", Some("signature-agent"), Err(Refusal::SignatureAgent)),
-            ("sig1=\"https://bot.example\"", Some("signature-agent;key=\"sig2\""), Err(Refusal::SignatureAgent)),
-            ("sig1=(\"https://bot.example\")", Some("signature-agent;key=\"sig1\""), Err(Refusal::SignatureAgent)),
+            (
+                "sig1=\"https://bot.example\"",
+                Some("signature-agent;key=\"sig2\""),
+                Err(Refusal::SignatureAgent),
+            ),
+            (
+                "sig1=(\"https://bot.example\")",
+                Some("signature-agent;key=\"sig1\""),
+                Err(Refusal::SignatureAgent),
+            ),
             ("\"https://bot.example\"", Some("signature-agent;key=\"sig1\""), Err(Refusal::SignatureAgent)),
             ("\"https://bot.example\"", Some("@authority"), Err(Refusal::SignatureAgentUnsigned)),
             ("\"https://bot.example\"", None, Err(Refusal::SignatureAgentUnsigned)),

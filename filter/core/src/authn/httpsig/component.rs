@@ -5,16 +5,8 @@ use crate::authn::Refusal;
 use sfv::BareItem;
 
 /// What can be derived from a request (RFC 9421 section 2.2). `@status` is a response's.
-const DERIVED: [&str; 8] = [
-    "@method",
-    "@authority",
-    "@scheme",
-    "@target-uri",
-    "@request-target",
-    "@path",
-    "@query",
-    "@query-param",
-];
+const DERIVED: [&str; 8] =
+    ["@method", "@authority", "@scheme", "@target-uri", "@request-target", "@path", "@query", "@query-param"];
 
 /// A requirement that others fulfil together: the first is covered when all of a line's rest are.
 const IMPLIED: &[(&str, &[&str])] = &[

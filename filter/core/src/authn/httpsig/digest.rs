@@ -38,8 +38,7 @@ pub(super) fn of(message: &Message<'_>, covered: &[Component]) -> Result<Vec<Bod
         let name = member.key();
         let is_signed = whole
             || covered.iter().any(|component| {
-                *component.name == *FIELD
-                    && matches!(&component.part, Part::Member(key) if **key == *name)
+                *component.name == *FIELD && matches!(&component.part, Part::Member(key) if **key == *name)
             });
         if !is_signed || !matches!(name, SHA_256 | SHA_512) {
             continue;

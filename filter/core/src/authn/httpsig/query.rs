@@ -47,7 +47,9 @@ fn encoded(text: &[u8]) -> String {
             _ => {
                 out.push('%');
                 for nibble in [byte >> 4, byte & 15] {
-                    out.extend(char::from_digit(u32::from(nibble), 16).map(|digit| digit.to_ascii_uppercase()));
+                    out.extend(
+                        char::from_digit(u32::from(nibble), 16).map(|digit| digit.to_ascii_uppercase()),
+                    );
                 }
             }
         }

@@ -6,8 +6,8 @@ use crate::authn::Refusal;
 use crate::authn::verdict::Failure;
 use crate::clock::UnixMillis;
 use crate::crypto::{Algorithm, Hash, HmacKey, HostVerifier};
-use crate::keys::cache::{JwksCache, Missing};
 use crate::keys::NoKey;
+use crate::keys::cache::{JwksCache, Missing};
 
 /// The algorithms (RFC 9421 section 3.3) and what a JSON Web Key calls them. A key has one of them, stated
 /// or by its kind: an RSA key without `alg` is RS256's, so `rsa-pss-sha512` needs a key that says PS512.
