@@ -9,7 +9,8 @@ pub(super) const KEYS: &str = r#"{"keys":[
 /// `test-key-ed25519`'s private half.
 pub(super) const ED25519_SEED: &str = "n4Ni-HpISpVObnQMW0wOhCKROaIKqKtW_2ZYb2p9KcU";
 /// `test-shared-secret`, in base64url.
-pub(super) const SHARED_SECRET: &str = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ";
+pub(super) const SHARED_SECRET: &str =
+    "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ";
 
 /// The request of appendix B.2, without a signature.
 pub(super) const REQUEST: &str = "POST /foo?param=Value&Pet=dog
