@@ -4,6 +4,7 @@
 //! nowhere else, so whatever asks for one can only be reached by a caller that was verified.
 
 pub mod claims;
+pub mod did;
 pub mod extract;
 pub mod identity;
 pub mod jws;
