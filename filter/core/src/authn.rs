@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod did;
 pub mod extract;
+pub mod hmac;
 pub mod identity;
 pub mod jws;
 pub mod oidc;

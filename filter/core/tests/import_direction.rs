@@ -23,7 +23,7 @@ const CRYPTO_CRATES: &[&str] = &[
     "base64",
     "crypto_bigint",
     "ed25519_dalek",
-    "hmac",
+    "rust_hmac",
     "k256",
     "p256",
     "p384",
