@@ -18,11 +18,12 @@ const LAYERS: &[&[&str]] = &[
     &["stream"],
 ];
 
-/// Crates that only `crypto.rs` and its folder may name. (`hmac` is one too, and the name of a scheme's file.)
+/// Crates that only `crypto.rs` and its folder may name.
 const CRYPTO_CRATES: &[&str] = &[
     "base64",
     "crypto_bigint",
     "ed25519_dalek",
+    "rust_hmac",
     "k256",
     "p256",
     "p384",

@@ -1,6 +1,6 @@
 //! A key that two sides share.
 
-use hmac::{Hmac, Mac as _};
+use rust_hmac::{Hmac, Mac as _};
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::Hash;

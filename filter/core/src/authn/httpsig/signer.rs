@@ -56,7 +56,7 @@ pub(super) fn verified(
             return Err(Refusal::SignatureWrong.into());
         }
         let name = [prefix, &*service.name].concat().into();
-        let key_fingerprint = service.key.fingerprint();
+        let key_fingerprint = service.fingerprint;
         return Ok((Signer { name, key_fingerprint, source: None }, base));
     }
     let algorithm = match parameters.algorithm {

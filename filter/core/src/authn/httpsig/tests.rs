@@ -5,7 +5,7 @@ mod rules;
 
 use super::*;
 use crate::authn::verdict::Digest;
-use crate::crypto::{HmacKey, NoHost, SigningKey, base64url, sha512};
+use crate::crypto::{NoHost, SigningKey, base64url, sha512};
 use crate::keys::KeySet;
 use crate::keys::turn::{Record, Schedule};
 use crate::secret::Secret;
@@ -69,10 +69,10 @@ impl World {
             },
             caches: vec![cache(rfc9421::KEYS), cache(OTHER_KEYS)],
             services: hmac::Rules {
-                services: vec![hmac::Service {
-                    name: "test-shared-secret".into(),
-                    key: HmacKey::new(Secret::new(base64url(rfc9421::SHARED_SECRET.as_bytes()).unwrap())),
-                }],
+                services: vec![hmac::Service::new(
+                    "test-shared-secret",
+                    &Secret::new(base64url(rfc9421::SHARED_SECRET.as_bytes()).unwrap()),
+                )],
                 audiences: Box::default(),
                 user_prefix: "hmac:".into(),
             },
