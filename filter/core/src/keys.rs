@@ -81,6 +81,12 @@ impl KeySet {
         self.0.iter().any(|key| key.fingerprint == *fingerprint)
     }
 
+    /// Whether a key has that id.
+    #[must_use]
+    pub fn names(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id.as_deref() == Some(id))
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -18,12 +18,11 @@ const LAYERS: &[&[&str]] = &[
     &["stream"],
 ];
 
-/// Crates that only `crypto.rs` and its folder may name.
+/// Crates that only `crypto.rs` and its folder may name. (`hmac` is one too, and the name of a scheme's file.)
 const CRYPTO_CRATES: &[&str] = &[
     "base64",
     "crypto_bigint",
     "ed25519_dalek",
-    "hmac",
     "k256",
     "p256",
     "p384",

@@ -39,12 +39,12 @@ pub use agent::normal_agent;
 pub use component::Component;
 pub use message::{Message, normal_authority};
 
-use super::Refusal;
 use super::claims::LEEWAY;
 use super::identity::{Identity, fits_header};
-use super::verdict::{BodyDigest, Failure, OneUse};
+use super::verdict::{Failure, OneUse, Signed};
+use super::{Refusal, hmac};
 use crate::clock::UnixMillis;
-use crate::crypto::{HmacKey, HostVerifier, sha256};
+use crate::crypto::{HostVerifier, sha256};
 use crate::headers::Pairs;
 use crate::keys::cache::JwksCache;
 use message::MAX_COVERED_BYTES;
@@ -96,45 +96,6 @@ impl Directory {
     }
 }
 
-/// The services that share a key with the gateway (`hmac-sha256`).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Services<'a> {
-    /// Stands before a service's name in an identity: `hmac:`.
-    pub user_prefix: &'a str,
-    /// Their names, which `keyid` says, and their keys.
-    pub keys: &'a [(Box<str>, HmacKey)],
-}
-
-/// A request whose signatures are right; what is still to be seen to is in `digests` and `uses`.
-#[derive(Debug)]
-pub struct Signed {
-    /// Who signed.
-    pub identity: Identity,
-    /// What the body must be. Empty where no digest is covered, and where there is no body to come.
-    pub digests: Vec<BodyDigest>,
-    /// What this request uses up; one for each signature.
-    pub uses: Vec<OneUse>,
-    /// The key that signed, of several the first signature's.
-    pub key_fingerprint: [u8; 32],
-    /// The source of that key; `None`: it is a service's.
-    pub source: Option<usize>,
-}
-
-impl Signed {
-    /// The identity of a request that carries a bearer token and this signature: the token says for whom,
-    /// the signature who acts.
-    ///
-    /// # Errors
-    /// The token names another one who acts.
-    pub fn beside(self, bearer: Identity) -> Result<Identity, Refusal> {
-        match bearer.agent() {
-            None => Ok(bearer.acting(self.identity.user().into())),
-            Some(agent) if agent == self.identity.user() => Ok(bearer),
-            Some(_) => Err(Refusal::AgentDiffers),
-        }
-    }
-}
-
 /// Whether a request says that it is signed.
 #[must_use]
 pub fn present(pairs: &Pairs) -> bool {
@@ -151,7 +112,7 @@ pub fn authenticate(
     rules: &Rules,
     required: Option<&[Component]>,
     caches: &mut [JwksCache],
-    services: Services<'_>,
+    services: Option<&hmac::Rules>,
     host: &dyn HostVerifier,
     now: UnixMillis,
 ) -> Result<Signed, Failure> {

@@ -90,7 +90,19 @@ impl JwksCache {
     /// Whether the keys may be used.
     #[must_use]
     pub fn serves(&self, now: UnixMillis) -> bool {
-        self.record.serves(now, &self.schedule) && !self.keys.is_empty()
+        self.record.serves(now, &self.schedule) && (self.schedule.may_be_empty || !self.keys.is_empty())
+    }
+
+    /// Whether a key of that id is there, whatever its algorithm.
+    #[must_use]
+    pub fn names(&self, now: UnixMillis, id: &str) -> bool {
+        self.serves(now) && self.keys.names(id)
+    }
+
+    /// Whether there is a key that somebody could be verified with.
+    #[must_use]
+    pub fn can_verify(&self, now: UnixMillis) -> bool {
+        self.serves(now) && !self.keys.is_empty()
     }
 
     /// Seconds after which there may be keys.

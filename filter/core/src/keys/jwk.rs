@@ -10,8 +10,10 @@ use crate::json::{self, JsonError, Members, Value};
 
 /// The largest set that is read, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// The most keys that a set may list.
+/// The most keys that an issuer's set may list.
 pub const MAX_KEYS: usize = 100;
+/// The most keys that control's set of authorised keys may list.
+pub const MAX_OWN_KEYS: usize = 500;
 
 /// Why a set was refused; the issuer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum SetError {
     TooLarge,
     /// Not a JSON object with an array `keys`.
     Malformed,
-    /// More than [`MAX_KEYS`].
+    /// More than it may list.
     TooMany,
     /// Not one key that can verify a signature.
     NoUsableKey,
@@ -31,24 +33,37 @@ impl core::fmt::Display for SetError {
         match self {
             Self::TooLarge => write!(f, "larger than {MAX_BYTES} bytes"),
             Self::Malformed => f.write_str("not a JSON Web Key Set"),
-            Self::TooMany => write!(f, "more than {MAX_KEYS} keys"),
+            Self::TooMany => f.write_str("too many keys"),
             Self::NoUsableKey => f.write_str("no key in it can verify a signature"),
         }
     }
 }
 
 impl KeySet {
-    /// Reads a set.
+    /// Reads an issuer's set.
     ///
     /// # Errors
     /// [`SetError`].
     pub fn parse(text: &[u8]) -> Result<Self, SetError> {
+        let keys = Self::read(text, MAX_KEYS)?;
+        if keys.is_empty() { Err(SetError::NoUsableKey) } else { Ok(keys) }
+    }
+
+    /// Reads a set of control's own, which may be empty.
+    ///
+    /// # Errors
+    /// [`SetError`].
+    pub fn parse_own(text: &[u8]) -> Result<Self, SetError> {
+        Self::read(text, MAX_OWN_KEYS)
+    }
+
+    fn read(text: &[u8], max_keys: usize) -> Result<Self, SetError> {
         if text.len() > MAX_BYTES {
             return Err(SetError::TooLarge);
         }
         let set = json::object(text).map_err(|_: JsonError| SetError::Malformed)?;
         let listed = set.get("keys").and_then(Value::as_array).ok_or(SetError::Malformed)?;
-        if listed.len() > MAX_KEYS {
+        if listed.len() > max_keys {
             return Err(SetError::TooMany);
         }
         let mut keys: Vec<Key> = Vec::new();
@@ -60,7 +75,7 @@ impl KeySet {
                 keys.push(key);
             }
         }
-        if keys.is_empty() { Err(SetError::NoUsableKey) } else { Ok(Self(keys)) }
+        Ok(Self(keys))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Whose signature it is: the key that a signature names, and whether the signature is that key's.
 
+use super::Rules;
 use super::message::Style;
 use super::parameters::Parameters;
-use super::{Rules, Services};
-use crate::authn::Refusal;
 use crate::authn::verdict::Failure;
+use crate::authn::{Refusal, hmac};
 use crate::clock::UnixMillis;
-use crate::crypto::{Algorithm, Hash, HmacKey, HostVerifier};
+use crate::crypto::{Algorithm, Hash, HostVerifier};
 use crate::keys::NoKey;
 use crate::keys::cache::{JwksCache, Missing};
 
@@ -54,20 +54,21 @@ pub(super) fn verified(
     claim: &Claim<'_>,
     mut base: impl FnMut(Style) -> Result<String, Refusal>,
     rules: &Rules,
-    services: Services<'_>,
+    services: Option<&hmac::Rules>,
     caches: &mut [JwksCache],
     host: &dyn HostVerifier,
     now: UnixMillis,
 ) -> Result<(Signer, String), Failure> {
     let Claim { parameters, agent, signature, styles } = *claim;
-    if let Some((name, key)) = service(parameters, agent, services)? {
+    if let Some((prefix, service)) = service(parameters, agent, services)? {
         let base = base(Style::Rfc)?;
         // A code over a JWT can never pass for one over a message: a base begins with a quote.
-        if !key.verify(Hash::Sha256, base.as_bytes(), signature) {
+        if !service.key.verify(Hash::Sha256, base.as_bytes(), signature) {
             return Err(Refusal::SignatureWrong.into());
         }
-        let name = [services.user_prefix, name].concat().into();
-        return Ok((Signer { name, key_fingerprint: key.fingerprint(), source: None }, base));
+        let name = [prefix, &*service.name].concat().into();
+        let key_fingerprint = service.key.fingerprint();
+        return Ok((Signer { name, key_fingerprint, source: None }, base));
     }
     let algorithm = match parameters.algorithm {
         None => None,
@@ -104,9 +105,12 @@ fn algorithm(name: &str) -> Option<Algorithm> {
 fn service<'a>(
     parameters: &Parameters<'_>,
     agent: Option<&str>,
-    services: Services<'a>,
-) -> Result<Option<&'a (Box<str>, HmacKey)>, Refusal> {
-    let found = services.keys.iter().find(|(name, _)| **name == *parameters.key_id);
+    services: Option<&'a hmac::Rules>,
+) -> Result<Option<(&'a str, &'a hmac::Service)>, Refusal> {
+    let found = services.and_then(|rules| {
+        let service = rules.services.iter().find(|service| *service.name == *parameters.key_id)?;
+        Some((&*rules.user_prefix, service))
+    });
     match parameters.algorithm {
         Some(HMAC) if agent.is_some() => Err(Refusal::SignatureAlgorithm),
         Some(HMAC) => found.map(Some).ok_or(Refusal::SignatureKeyUnknown),

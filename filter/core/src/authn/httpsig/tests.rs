@@ -7,7 +7,7 @@ mod rules;
 
 use super::*;
 use crate::authn::verdict::Digest;
-use crate::crypto::{NoHost, SigningKey, base64url, sha512};
+use crate::crypto::{HmacKey, NoHost, SigningKey, base64url, sha512};
 use crate::keys::KeySet;
 use crate::keys::turn::{Record, Schedule};
 use crate::secret::Secret;
@@ -44,7 +44,7 @@ fn set(headers: &mut Headers, name: &str, value: &str) {
 struct World {
     rules: Rules,
     caches: Vec<JwksCache>,
-    services: Vec<(Box<str>, HmacKey)>,
+    services: hmac::Rules,
     now: u64,
     has_body: bool,
 }
@@ -70,10 +70,14 @@ impl World {
                 max_age: 300,
             },
             caches: vec![cache(rfc9421::KEYS), cache(OTHER_KEYS)],
-            services: vec![(
-                "test-shared-secret".into(),
-                HmacKey::new(Secret::new(base64url(rfc9421::SHARED_SECRET.as_bytes()).unwrap())),
-            )],
+            services: hmac::Rules {
+                services: vec![hmac::Service {
+                    name: "test-shared-secret".into(),
+                    key: HmacKey::new(Secret::new(base64url(rfc9421::SHARED_SECRET.as_bytes()).unwrap())),
+                }],
+                audiences: Box::default(),
+                user_prefix: "hmac:".into(),
+            },
             now: CREATED,
             has_body: true,
         }
@@ -86,13 +90,12 @@ impl World {
     fn judge_with(&mut self, headers: &Headers, required: Option<&[&str]>) -> Result<Signed, Failure> {
         let required: Option<Vec<_>> =
             required.map(|texts| texts.iter().map(|text| Component::parse(text).unwrap()).collect());
-        let services = Services { user_prefix: "hmac:", keys: &self.services };
         authenticate(
             &Message::read(headers, self.has_body),
             &self.rules,
             required.as_deref(),
             &mut self.caches,
-            services,
+            Some(&self.services),
             &NoHost,
             UnixMillis(self.now * 1000),
         )
@@ -110,7 +113,11 @@ impl World {
 const OTHER_KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"other","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 fn schedule() -> Schedule {
-    Schedule { refresh: Duration::from_secs(600), max_stale: Duration::from_secs(1_000_000_000) }
+    Schedule {
+        refresh: Duration::from_secs(600),
+        max_stale: Duration::from_secs(1_000_000_000),
+        may_be_empty: false,
+    }
 }
 
 fn cache(keys: &str) -> JwksCache {

@@ -1,6 +1,7 @@
 //! The table of rules, line by line, with signatures made here.
 
 use super::*;
+use crate::authn::extract::acting;
 
 /// A request that nothing is wrong with, before it is signed.
 pub(super) const PLAIN: &str = "POST /foo?a=1
@@ -314,10 +315,10 @@ fn a_covered_digest_is_what_the_body_must_have() {
 fn beside_a_bearer_the_signer_is_who_acts() {
     let signed = || World::new().judge(&plain("")).unwrap();
     let bearer = || Identity::new("alice".into(), UnixMillis(1));
-    let both = signed().beside(bearer()).unwrap();
+    let both = acting(bearer(), &signed().identity).unwrap();
     assert_eq!((both.user(), both.agent()), ("alice", Some("sig:bot.example")));
     assert_eq!(both.expires(), UnixMillis(1));
-    let same = signed().beside(bearer().acting("sig:bot.example".into())).unwrap();
+    let same = acting(bearer().acting("sig:bot.example".into()), &signed().identity).unwrap();
     assert_eq!(same.agent(), Some("sig:bot.example"));
-    assert_eq!(signed().beside(bearer().acting("key:planner".into())), Err(Refusal::AgentDiffers));
+    assert_eq!(acting(bearer().acting("key:planner".into()), &signed().identity), Err(Refusal::AgentDiffers));
 }
