@@ -21,9 +21,8 @@
 //!
 //! Structured fields are the crate `sfv`'s: maintained, what Firefox reads them with, and no dependency of
 //! its own but a base64 that is here anyway. The crates above it do not fit a filter: `web-bot-auth` 0.7
-//! verifies Ed25519 alone and brings `regex`, `time` with wasm-bindgen (an import that Envoy lacks) and
-//! `data-url`; `httpsig` 0.0.26 brings a second set of elliptic curves, `rand` and a pre-release `rsa`. Both
-//! read the clock themselves. What is left without them is the table above.
+//! verifies Ed25519 alone and brings `regex`, `data-url` and, in wasm, `time` for a browser; `httpsig` 0.0.26
+//! brings a second set of elliptic curves, `rand` and a pre-release of `rsa`. Both read the clock themselves. What is left without them is the table above.
 
 mod agent;
 mod component;
@@ -51,6 +50,7 @@ use crate::keys::cache::JwksCache;
 use message::MAX_COVERED_BYTES;
 use parameters::Parameters;
 use sfv::BareItem;
+use signer::Claim;
 use structured::{Member, Members};
 
 /// The longest `Signature-Input` and the longest `Signature`, in bytes.
@@ -140,17 +140,14 @@ pub fn authenticate(
         }
         let parameters = Parameters::read(&input.parameters, rules.max_age, now)?;
         let agent = agent::claimed(message, &covered, input.key())?;
-        let (signer, base) = signer::verified(
-            &parameters,
-            agent.as_deref(),
+        let claim = Claim {
+            parameters: &parameters,
+            agent: agent.as_deref(),
             signature,
-            || message.signature_base(input, &covered, &rules.scheme, &mut left),
-            rules,
-            services,
-            caches,
-            host,
-            now,
-        )?;
+            styles: agent::styles(&covered),
+        };
+        let base = |style| message.signature_base(input, &covered, &rules.scheme, style, &mut left);
+        let (signer, base) = signer::verified(&claim, base, rules, services, caches, host, now)?;
         // Only now is what it says the signer's.
         let digests = if digest::is_covered(&covered) { digest::of(message, &covered)? } else { Vec::new() };
         let one_use = one_use(&parameters, &signer.key_fingerprint, &base);

@@ -1,16 +1,17 @@
 //! `Signature-Agent`: the directory that a signer says its key is in.
 //!
-//! Three forms are in use, and each must be covered by the signature, else anybody could name another
+//! Four forms are in use, and each must be covered by the signature, else anybody could name another
 //! directory:
 //!
 //! | sender | header | covered component |
 //! |---|---|---|
 //! | Web Bot Auth, first drafts | `"https://bot.example"` | `"signature-agent"` |
 //! | Web Bot Auth, later drafts | `sig1="https://bot.example"` | `"signature-agent";key="sig1"` |
-//! | OpenBotAuth | `https://bot.example/jwks/bot.json` | `"signature-agent"` |
+//! | OpenBotAuth, first | `https://bot.example/jwks/bot.json` | `"signature-agent"` |
+//! | OpenBotAuth, later | `sig1="https://bot.example/jwks/bot.json"` | `"signature-agent";key="sig1"`, in a [line of its own](Style) |
 
 use super::component::{Component, Part};
-use super::message::{Message, normal_authority, string};
+use super::message::{Message, Style, normal_authority, string};
 use super::structured::{Item, Members};
 use crate::authn::Refusal;
 
@@ -22,7 +23,7 @@ const MAX_BYTES: usize = 4 * 1024;
 /// The agent that a signature names, [normalised](normal_agent); `None` if the request names none.
 ///
 /// # Errors
-/// The field is there, and not covered or not of one of the three forms.
+/// The field is there, and not covered or not of one of the four forms.
 pub(super) fn claimed(
     message: &Message<'_>,
     covered: &[Component],
@@ -42,6 +43,13 @@ pub(super) fn claimed(
         _ => alone(&field).or_else(|| member(&field, label)),
     };
     agent.as_deref().and_then(normal_agent).map(Some).ok_or(Refusal::SignatureAgent)
+}
+
+/// The ways a signature's base may be written: two where it covers one agent of several.
+pub(super) fn styles(covered: &[Component]) -> &'static [Style] {
+    let is_member =
+        |component: &Component| *component.name == *FIELD && matches!(component.part, Part::Member(_));
+    if covered.iter().any(is_member) { &[Style::Rfc, Style::OpenBotAuth] } else { &[Style::Rfc] }
 }
 
 /// The field, where it is one agent, quoted or not.

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::component::{Component, Part};
-use super::query;
 use super::structured::{Item, Member, Members};
+use super::{agent, query};
 use crate::authn::Refusal;
 use crate::headers::Pairs;
 use sfv::{BareItem, ItemSerializer, RefBareItem};
@@ -29,6 +29,16 @@ const ITEMS: [&str; 2] = ["client-cert", "idempotency-key"];
 /// How many bytes of values all signatures of a request may cover together. Each has to be copied, some
 /// parsed, before a signature can be found wrong.
 pub(super) const MAX_COVERED_BYTES: usize = 64 * 1024;
+
+/// How the line of one agent of a dictionary is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As RFC 9421 section 2.1.2 has it: `"signature-agent";key="sig1": "https://bot.example"`.
+    Rfc,
+    /// As OpenBotAuth's programs write it: `"signature-agent": sig1="https://bot.example"`. It says the
+    /// same; which components are meant stands in the last line of both.
+    OpenBotAuth,
+}
 
 /// A request.
 #[derive(Clone, Copy)]
@@ -101,7 +111,7 @@ impl<'a> Message<'a> {
     }
 
     /// The signature base of a member of `Signature-Input` (RFC 9421 section 2.5). `left` is what it may
-    /// still cover, in bytes.
+    /// still cover, in bytes. `style`: how a line of the agent's is written.
     ///
     /// # Errors
     /// A component is not in the request, has no such form, or `left` is used up.
@@ -110,13 +120,23 @@ impl<'a> Message<'a> {
         input: &Member,
         covered: &[Component],
         scheme: &str,
+        style: Style,
         left: &mut usize,
     ) -> Result<String, Refusal> {
         let mut base = String::with_capacity(512);
         let items: &[Item] = input.inner_list().ok_or(Refusal::SignatureMalformed)?;
         for (item, component) in items.iter().zip(covered) {
-            item.write(&mut base);
-            base.push_str(": ");
+            match &component.part {
+                Part::Member(key) if style == Style::OpenBotAuth && *component.name == *agent::FIELD => {
+                    for part in ["\"", agent::FIELD, "\": ", key, "="] {
+                        base.push_str(part);
+                    }
+                }
+                _ => {
+                    item.write(&mut base);
+                    base.push_str(": ");
+                }
+            }
             self.write_value(component, scheme, &mut base, left)?;
             base.push('\n');
         }

@@ -1,6 +1,7 @@
 //! Whose signature it is: the key that a signature names, and whether the signature is that key's.
 
 use super::Rules;
+use super::message::Style;
 use super::parameters::Parameters;
 use crate::authn::verdict::Failure;
 use crate::authn::{Refusal, hmac};
@@ -32,25 +33,35 @@ pub(super) struct Signer {
     pub(super) source: Option<usize>,
 }
 
-/// The key that a signature names; `base` is called when there is one, and the signature over what it gives
-/// must be that key's.
+/// What is to be found right.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    /// What the signature says about itself.
+    pub(super) parameters: &'a Parameters<'a>,
+    /// The directory that it names.
+    pub(super) agent: Option<&'a str>,
+    /// The signature.
+    pub(super) signature: &'a [u8],
+    /// The ways its base may be written.
+    pub(super) styles: &'a [Style],
+}
+
+/// Who signed, and the base it was made over; `base` writes that once the key is there.
 ///
 /// # Errors
 /// [`Failure`]; [`Failure::Wait`] where the key may come.
-#[allow(clippy::too_many_arguments)] // All of them are what a signature is judged by.
 pub(super) fn verified(
-    parameters: &Parameters<'_>,
-    agent: Option<&str>,
-    signature: &[u8],
-    base: impl FnOnce() -> Result<String, Refusal>,
+    claim: &Claim<'_>,
+    mut base: impl FnMut(Style) -> Result<String, Refusal>,
     rules: &Rules,
     services: Option<&hmac::Rules>,
     caches: &mut [JwksCache],
     host: &dyn HostVerifier,
     now: UnixMillis,
 ) -> Result<(Signer, String), Failure> {
+    let Claim { parameters, agent, signature, styles } = *claim;
     if let Some((prefix, service)) = service(parameters, agent, services)? {
-        let base = base()?;
+        let base = base(Style::Rfc)?;
         // A code over a JWT can never pass for one over a message: a base begins with a quote.
         if !service.key.verify(Hash::Sha256, base.as_bytes(), signature) {
             return Err(Refusal::SignatureWrong.into());
@@ -70,12 +81,19 @@ pub(super) fn verified(
     if !ALGORITHMS.iter().any(|(_, algorithm)| *algorithm == key.public.algorithm()) {
         return Err(Refusal::SignatureAlgorithm.into());
     }
-    let base = base()?;
-    if !key.public.verify(host, base.as_bytes(), signature) {
-        return Err(Refusal::SignatureWrong.into());
+    for style in styles {
+        let base = base(*style)?;
+        if key.public.verify(host, base.as_bytes(), signature) {
+            let name = [&*rules.user_prefix, &*directory.name].concat().into();
+            let signer = Signer { name, key_fingerprint: key.fingerprint, source: Some(directory.source) };
+            return Ok((signer, base));
+        }
+        // Whoever writes the base in another way signs with Ed25519.
+        if key.public.algorithm() != Algorithm::EdDsa {
+            break;
+        }
     }
-    let name = [&*rules.user_prefix, &*directory.name].concat().into();
-    Ok((Signer { name, key_fingerprint: key.fingerprint, source: Some(directory.source) }, base))
+    Err(Refusal::SignatureWrong.into())
 }
 
 fn algorithm(name: &str) -> Option<Algorithm> {

@@ -1,5 +1,7 @@
 //! Whole requests: RFC 9421's own, everything that can be wrong with one, and what no signer would send.
 
+mod clients;
+mod keys;
 mod rfc9421;
 mod rules;
 
