@@ -117,24 +117,28 @@ fn httpsig_rules(
         if directory.name.is_empty() || earlier().any(|other| other.name == directory.name) {
             errors.add(format!("{path}.name"), "each directory needs a name of its own");
         }
-        if directory.agent.is_empty() || earlier().any(|other| other.agent == directory.agent) {
-            errors.add(format!("{path}.agent"), "each directory needs an address of its own");
-        }
         sources.push(key_source(&directory.jwks, &directory.name));
         let source = sources.len().saturating_sub(1);
         match httpsig::Directory::new(&directory.name, &directory.agent, source) {
+            Some(directory)
+                if directories
+                    .iter()
+                    .any(|earlier: &httpsig::Directory| earlier.agent == directory.agent) =>
+            {
+                errors.add(format!("{path}.agent"), "each directory needs an address of its own");
+            }
             Some(directory) => directories.push(directory),
             None => errors.add(format!("{path}.agent"), "must be an http or https address"),
         }
     }
-    let scheme = config.public_url.split("://").next().unwrap_or_default();
+    let scheme = config.public_url.split("://").next().unwrap_or_default().to_ascii_lowercase();
     httpsig::Rules {
         authorities: rules
             .authorities
             .iter()
-            .map(|text| httpsig::normal_authority(scheme, text).into())
+            .map(|text| httpsig::normal_authority(&scheme, text).into())
             .collect(),
-        scheme: scheme.into(),
+        scheme: scheme.as_str().into(),
         directories,
         user_prefix: rules.user_prefix.as_str().into(),
         components: components("httpsig.components", &rules.components, errors).into(),
