@@ -181,6 +181,3 @@ fn verify(did: &Did, jws: &Jws<'_>, host: &dyn HostVerifier) -> Result<[u8; 32],
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
