@@ -26,20 +26,22 @@ const MAX_KEPT: usize = 1024 * 1024;
 /// The longest that a request may wait for keys.
 const KEYS_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Does what a script says, and checks every rule at every step.
+/// Does what a script says, and checks every rule at every step. What became of each stream: the user it was
+/// forwarded as, `nobody`, the status it was answered with, or `-`.
 ///
 /// # Errors
 /// Which rule was broken.
-pub fn run(text: &str) -> Result<(), String> {
+pub fn run(text: &str) -> Result<Vec<String>, String> {
     let (words, steps) = script::read(text);
     let mut worker = Worker::new(&words);
     let mut stream = Seen::default();
     let mut machine = Machine::default();
+    let mut became = Vec::new();
     for (number, step) in steps.into_iter().enumerate() {
         match &step {
             Step::Next => {
                 machine = Machine::default();
-                stream = Seen::default();
+                became.push(core::mem::take(&mut stream).became());
                 continue;
             }
             Step::Close => {
@@ -63,7 +65,8 @@ pub fn run(text: &str) -> Result<(), String> {
         }
         stream.step(&mut worker, &mut machine, &step).map_err(|rule| format!("{rule}, at step {number}"))?;
     }
-    Ok(())
+    became.push(stream.became());
+    Ok(became)
 }
 
 /// What was used, without an end.
@@ -185,6 +188,7 @@ struct Seen {
     paused: bool,
     closed: bool,
     replied: bool,
+    status: u16,
     resumed: bool,
     forwarded: bool,
     counted: bool,
@@ -329,9 +333,18 @@ impl Seen {
                 self.counted = true;
             }
             Done::Answered => rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?,
-            Done::Removed(_) | Done::Asked { .. } | Done::Replied(_) | Done::Resumed => {}
+            Done::Replied(status) => self.status = *status,
+            Done::Removed(_) | Done::Asked { .. } | Done::Resumed => {}
         }
         Ok(())
+    }
+
+    fn became(self) -> String {
+        match (self.forwarded, self.replied) {
+            (true, _) => self.user.unwrap_or_else(|| "nobody".to_owned()),
+            (false, true) => self.status.to_string(),
+            (false, false) => "-".to_owned(),
+        }
     }
 
     fn path(&self) -> String {

@@ -203,10 +203,9 @@ pub fn hmac(data: &[u8]) {
             }
         }
         Err(error) => {
-            let said = error.to_string();
-            for secret in text.lines().filter_map(|line| line.split_once('=')).map(|(_, secret)| secret.trim()) {
-                assert!(secret.len() < 12 || !said.contains(secret), "an error shows a key");
-            }
+            // The same list with other secrets: what is said of it depends on no letter of them.
+            let other = services::parse_keys(&masked(&text)).err();
+            assert_eq!(other.map(|other| other.to_string()), Some(error.to_string()), "an error shows a key");
         }
     }
     POLICY.with(|policy| {
@@ -217,4 +216,16 @@ pub fn hmac(data: &[u8]) {
             assert_eq!(accepted.identity.user(), "hmac:billing");
         }
     });
+}
+
+/// A list of keys with an `x` for every letter and digit of a secret.
+fn masked(text: &str) -> String {
+    let mask = |secret: &str| {
+        secret.chars().map(|c| if c.is_ascii_alphanumeric() { 'x' } else { c }).collect::<String>()
+    };
+    let entries = text.split_inclusive(['\n', ',']).map(|entry| match entry.split_once('=') {
+        Some((name, secret)) => format!("{name}={}", mask(secret)),
+        None => entry.to_owned(),
+    });
+    entries.collect()
 }
