@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod idp;
 pub mod logging;
 pub mod render;
+pub mod replay;
 pub mod serve;
 pub mod serving;
 pub mod settings;
