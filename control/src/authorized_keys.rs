@@ -45,7 +45,9 @@ pub enum Refused {
     #[error(transparent)]
     Key(#[from] BadKey),
     /// Its name makes no issuer.
-    #[error("its name before the ending must be 1 to {MAX_ISSUER} visible ASCII characters: it becomes the issuer")]
+    #[error(
+        "its name before the ending must be 1 to {MAX_ISSUER} visible ASCII characters: it becomes the issuer"
+    )]
     Name,
     /// Another file is the same issuer's.
     #[error("{0} is the same issuer's: keep one of them")]
@@ -244,7 +246,8 @@ fn report(before: &Found, after: &Found, first: bool) {
     for issuer in old.difference(&new) {
         tracing::info!(issuer, "an authorised key was removed");
     }
-    for issuer in new.intersection(&old).filter(|issuer| before.keys.get(*issuer) != after.keys.get(*issuer)) {
+    for issuer in new.intersection(&old).filter(|issuer| before.keys.get(*issuer) != after.keys.get(*issuer))
+    {
         tracing::info!(issuer, "an authorised key was replaced");
     }
 }

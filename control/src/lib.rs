@@ -9,6 +9,7 @@ pub mod engine;
 pub mod fetch;
 pub mod idp;
 pub mod logging;
+pub mod orchestrator;
 pub mod render;
 pub mod replay;
 pub mod serve;

@@ -38,7 +38,9 @@ pub struct Once(String);
 
 /// `REDIS_URL` is of no use. It does not show the address, which may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("REDIS_URL is no address of a Redis: write redis://HOST:PORT, rediss://HOST:PORT for TLS, with USER:PASSWORD@ before HOST where it asks for one ({0})")]
+#[error(
+    "REDIS_URL is no address of a Redis: write redis://HOST:PORT, rediss://HOST:PORT for TLS, with USER:PASSWORD@ before HOST where it asks for one ({0})"
+)]
 pub struct BadUrl(String);
 
 /// Redis cannot be had, or did not carry the command out.

@@ -36,10 +36,14 @@ pub enum BadKey {
     #[error("it is longer than {} KiB", MAX_BYTES / 1024)]
     TooLong,
     /// It holds a private key.
-    #[error("it holds a PRIVATE key: move it to the machine that signs, and put its public half here (openssl pkey -in FILE -pubout)")]
+    #[error(
+        "it holds a PRIVATE key: move it to the machine that signs, and put its public half here (openssl pkey -in FILE -pubout)"
+    )]
     Private,
     /// It is a key in the older form.
-    #[error("it begins with BEGIN RSA PUBLIC KEY: convert it (openssl rsa -RSAPublicKey_in -in FILE -pubout)")]
+    #[error(
+        "it begins with BEGIN RSA PUBLIC KEY: convert it (openssl rsa -RSAPublicKey_in -in FILE -pubout)"
+    )]
     Pkcs1,
     /// There is no key, or one that cannot be read, in it.
     #[error("it holds no RSA public key in PEM ({BEGIN})")]
@@ -110,6 +114,12 @@ impl Key {
     /// The exponent in base64url.
     pub(super) fn exponent(&self) -> String {
         to_base64url(&self.exponent)
+    }
+
+    /// Modulus and exponent.
+    #[cfg(test)]
+    pub(crate) fn verifying_components(&self) -> (&[u8], &[u8]) {
+        (&self.modulus, &self.exponent)
     }
 
     /// Bits of the modulus.

@@ -63,16 +63,22 @@ fn once(digit: char) -> Once {
 
 #[test]
 fn a_name_is_64_lower_case_digits() {
-    for bad in ["", "a", &"A".repeat(64), &"g".repeat(64), &"a".repeat(63), &"a".repeat(65), &"ä".repeat(32)] {
+    for bad in ["", "a", &"A".repeat(64), &"g".repeat(64), &"a".repeat(63), &"a".repeat(65), &"ä".repeat(32)]
+    {
         assert_eq!(Once::parse(bad), None, "{bad}");
     }
 }
 
 #[test]
 fn an_entry_is_kept_as_long_as_asked_within_bounds() {
-    for (ahead, kept) in
-        [(0, Some(60)), (59, Some(60)), (60, Some(61)), (300, Some(301)), (25_199, Some(25_200)), (25_200, None)]
-    {
+    for (ahead, kept) in [
+        (0, Some(60)),
+        (59, Some(60)),
+        (60, Some(61)),
+        (300, Some(301)),
+        (25_199, Some(25_200)),
+        (25_200, None),
+    ] {
         assert_eq!(seconds(NOW + ahead, NOW), kept, "{ahead}");
     }
     assert_eq!(seconds(0, NOW), Some(60), "a clock that is ahead");

@@ -61,7 +61,9 @@ impl<'a> Guard<'a> {
         // Under the lock the name is nobody else's; what lies there is of a command that was killed.
         let draft = beside(self.path, "new");
         match fs::remove_file(&draft) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("write", self.path)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(failed("write", self.path)(error));
+            }
             _ => {}
         }
         let mut options = OpenOptions::new();

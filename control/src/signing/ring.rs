@@ -131,10 +131,9 @@ impl Ring {
 
     /// What its file holds.
     pub(super) fn to_json(&self) -> Value {
-        let held = |held: &Held| json!({ "seed": held.key.seed(), "kid": held.key.kid(), "created": held.created });
-        let retired = |retired: &Retired| {
-            json!({ "public": retired.key.text(), "kid": retired.key.kid(), "until": retired.until })
-        };
+        let held =
+            |held: &Held| json!({ "seed": held.key.seed(), "kid": held.key.kid(), "created": held.created });
+        let retired = |retired: &Retired| json!({ "public": retired.key.text(), "kid": retired.key.kid(), "until": retired.until });
         json!({
             "current": held(&self.current),
             "next": self.next.as_ref().map(held),
