@@ -33,9 +33,18 @@ const ENDINGS: [&str; 3] = [".pem", ".pub", ".key"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The keys by issuer.
-    pub keys: BTreeMap<String, Key>,
+    pub keys: BTreeMap<String, Authorized>,
     /// The files that were passed over, and why.
     pub refused: BTreeMap<String, Refused>,
+}
+
+/// A key that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorized {
+    /// The file it stands in.
+    pub file: String,
+    /// The key.
+    pub key: Key,
 }
 
 /// Why a file was passed over.
@@ -147,7 +156,7 @@ fn judge(folder: &Path, listing: &Listing) -> Found {
         }
         match Key::read(&folder.join(name)) {
             Ok(key) => {
-                found.keys.insert(issuer, key);
+                found.keys.insert(issuer, Authorized { file: (*name).clone(), key });
             }
             Err(bad) => {
                 found.refused.insert((*name).clone(), bad.into());
@@ -218,8 +227,8 @@ impl Seen {
     }
 }
 
-fn jwks(keys: &BTreeMap<String, Key>) -> Value {
-    let keys = keys.iter().map(|(issuer, key)| {
+fn jwks(keys: &BTreeMap<String, Authorized>) -> Value {
+    let keys = keys.iter().map(|(issuer, Authorized { key, .. })| {
         json!({
             "kty": "RSA", "alg": "RS256", "use": "sig", "kid": issuer, "n": key.modulus(), "e": key.exponent()
         })
