@@ -22,6 +22,9 @@ pub use key::{BadKey, Key};
 
 /// The most keys that are served: as many as the filter reads.
 pub const MAX_KEYS: usize = 500;
+/// The most bytes of the set that is served: a set that is longer the filter would refuse whole, and with it
+/// every key.
+const MAX_SET: usize = 250 * 1024;
 /// The most entries of a folder that is read at all.
 const MAX_ENTRIES: usize = 10_000;
 /// The longest issuer's name.
@@ -62,7 +65,7 @@ pub enum Refused {
     #[error("{0} is the same issuer's: keep one of them")]
     Twice(String),
     /// There are too many.
-    #[error("there are more than {MAX_KEYS} keys: remove those that are not needed")]
+    #[error("there are more than {MAX_KEYS} keys, or {} KiB of them: remove those that are not needed", MAX_SET / 1024)]
     TooMany,
 }
 
@@ -140,6 +143,7 @@ fn judge(folder: &Path, listing: &Listing) -> Found {
             }
         }
     }
+    let mut bytes = 0_usize;
     for (issuer, names) in files {
         let [name] = names.as_slice() else {
             // Which of them was meant nobody can say, so none counts.
@@ -156,6 +160,12 @@ fn judge(folder: &Path, listing: &Listing) -> Found {
         }
         match Key::read(&folder.join(name)) {
             Ok(key) => {
+                let longer = bytes.saturating_add(jwk(&issuer, &key).to_string().len()).saturating_add(1);
+                if longer > MAX_SET {
+                    found.refused.insert((*name).clone(), Refused::TooMany);
+                    continue;
+                }
+                bytes = longer;
                 found.keys.insert(issuer, Authorized { file: (*name).clone(), key });
             }
             Err(bad) => {
@@ -207,10 +217,13 @@ impl AuthorizedKeys {
         seen.complaint = None;
         if seen.listing.as_ref() != Some(&listing) {
             let found = self.folder.as_deref().map(|folder| judge(folder, &listing)).unwrap_or_default();
-            report(&seen.found, &found, seen.listing.is_none());
+            report(&seen.found, &found, seen.jwks.is_empty());
             seen.jwks = jwks(&found.keys).to_string().into();
+            // What could not be read may be readable the next time, and nothing in the listing tells.
+            let unread = |why: &Refused| matches!(why, Refused::Key(BadKey::Unreadable(_)));
+            let whole = !found.refused.values().any(unread);
+            seen.listing = whole.then_some(listing);
             seen.found = found;
-            seen.listing = Some(listing);
         }
         Ok(Arc::clone(&seen.jwks))
     }
@@ -228,12 +241,14 @@ impl Seen {
 }
 
 fn jwks(keys: &BTreeMap<String, Authorized>) -> Value {
-    let keys = keys.iter().map(|(issuer, Authorized { key, .. })| {
-        json!({
-            "kty": "RSA", "alg": "RS256", "use": "sig", "kid": issuer, "n": key.modulus(), "e": key.exponent()
-        })
-    });
+    let keys = keys.iter().map(|(issuer, authorized)| jwk(issuer, &authorized.key));
     json!({ "keys": keys.collect::<Vec<_>>() })
+}
+
+fn jwk(issuer: &str, key: &Key) -> Value {
+    json!({
+        "kty": "RSA", "alg": "RS256", "use": "sig", "kid": issuer, "n": key.modulus(), "e": key.exponent()
+    })
 }
 
 /// Says what has changed, and nothing twice.

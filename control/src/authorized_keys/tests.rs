@@ -153,3 +153,16 @@ fn a_folder_that_does_not_exist_holds_no_key_and_one_that_cannot_be_listed_says_
     fs::write(&file, "").unwrap();
     assert!(AuthorizedKeys::new(Some(file)).jwks().is_err());
 }
+
+#[test]
+fn a_set_is_never_longer_than_the_filter_reads() {
+    let folder = Folder::new("authorized-long");
+    let long = pem(&new_key(4096));
+    for number in 0..400 {
+        fs::write(folder.path().join(format!("agent{number:03}.pem")), &long).unwrap();
+    }
+    let found = read(folder.path()).unwrap();
+    let text = jwks(&found.keys).to_string();
+    assert!(text.len() < attach_core::keys::jwk::MAX_BYTES, "{}", text.len());
+    assert!(text.len() > MAX_SET - 1024 && found.refused.values().all(|why| *why == Refused::TooMany));
+}

@@ -15,6 +15,7 @@ const MAX_PATH: usize = 1024;
 #[derive(Serialize)]
 struct Metadata<'a> {
     resource: String,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
     authorization_servers: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     scopes_supported: &'a [String],
