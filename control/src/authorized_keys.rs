@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 pub use key::{BadKey, Key};
 
 /// The most keys that are served: as many as the filter reads.
-pub const MAX_KEYS: usize = 500;
+pub const MAX_KEYS: usize = attach_core::keys::jwk::MAX_OWN_KEYS;
 /// The most bytes of the set that is served: a set that is longer the filter would refuse whole, and with it
 /// every key.
 const MAX_SET: usize = 250 * 1024;

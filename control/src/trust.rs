@@ -22,9 +22,6 @@ use crate::serve::reply::detail;
 /// The environment variable that holds the secret where no file does.
 pub const SECRET_ENV: &str = "ATTACH_CONTROL_SECRET";
 
-/// The header in which the filter names the agent that acts for the user.
-pub const AGENT: &str = "x-attach-agent";
-
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -127,7 +124,7 @@ impl FromRequestParts<State> for Caller {
                 _ => Err(Stranger),
             }
         };
-        match (at_most_one(stamp::USER)?, at_most_one(stamp::SESSION)?, at_most_one(AGENT)?) {
+        match (at_most_one(stamp::USER)?, at_most_one(stamp::SESSION)?, at_most_one(stamp::AGENT)?) {
             (Some(user), Some(session), agent) => Ok(Self { user, session, agent }),
             _ => Err(Stranger),
         }

@@ -10,8 +10,14 @@ use attach_core::clock::UnixMillis;
 use attach_core::crypto::{Hash, HostVerifier};
 use attach_core::keys::discovery::Target;
 use attach_core::reply::LocalReply;
+use attach_core::secret::Secret;
+use attach_core::stamp::CONTROL_SECRET;
+use attach_core::stream::Question;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
+
+/// More than Envoy buffers of a request by default, in bytes.
+const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// The wall clock.
 pub(crate) fn now() -> UnixMillis {
@@ -81,16 +87,53 @@ pub(crate) fn act_for(context: u32) -> bool {
     hostcalls::set_effective_context(context).is_ok()
 }
 
-/// Starts fetching something; `None` if the host does not take the call.
-pub(crate) fn fetch(target: &Target, timeout: Duration) -> Option<u32> {
-    let headers = vec![
-        (":method", "GET"),
+/// Starts fetching something; `None` if the host does not take the call. `secret` is for control's own.
+pub(crate) fn fetch(target: &Target, secret: Option<&Secret>, timeout: Duration) -> Option<u32> {
+    call("GET", target, ("accept", "application/json"), secret, None, timeout)
+}
+
+/// Starts asking something, for the effective context; `None` if the host does not take the call.
+pub(crate) fn ask(question: &Question, secret: &Secret) -> Option<u32> {
+    let secret = question.with_secret.then_some(secret);
+    let kind = ("content-type", question.content_type);
+    call("POST", &question.target, kind, secret, Some(&question.body), question.timeout)
+}
+
+fn call(
+    method: &str,
+    target: &Target,
+    header: (&str, &str),
+    secret: Option<&Secret>,
+    body: Option<&[u8]>,
+    timeout: Duration,
+) -> Option<u32> {
+    let mut headers = vec![
+        (":method", method),
         (":scheme", &*target.scheme),
         (":authority", &*target.authority),
         (":path", &*target.path),
-        ("accept", "application/json"),
+        header,
     ];
-    hostcalls::dispatch_http_call(&target.cluster, headers, None, Vec::new(), timeout).ok()
+    if let Some(secret) = secret {
+        // It was found to be hexadecimal when the configuration was read.
+        headers.push((CONTROL_SECRET, core::str::from_utf8(secret.expose()).unwrap_or_default()));
+    }
+    hostcalls::dispatch_http_call(&target.cluster, headers, body, Vec::new(), timeout).ok()
+}
+
+/// The request's body, as far as the host has kept it; never more than the filter lets it keep.
+pub(crate) fn request_body() -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_BODY).ok().flatten().unwrap_or_default()
+}
+
+/// A counter by its name; `None` if the host has none to give.
+pub(crate) fn counter(name: &str) -> Option<u32> {
+    hostcalls::define_metric(MetricType::Counter, name).ok()
+}
+
+/// Counts one.
+pub(crate) fn count(counter: u32) {
+    let _ = hostcalls::increment_metric(counter, 1);
 }
 
 /// The status of the answer to a call; `None` where there is none, as after a reset.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use attach_core::clock::UnixMillis;
 use attach_core::config::compile::compile;
-use attach_core::keys::KeySet;
 use attach_core::keys::discovery::{self, Target};
 use attach_core::keys::jwk;
 use attach_core::keys::turn::{FETCH_TIMEOUT, Record, Turn};
@@ -18,7 +17,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::host;
-use crate::shared::SharedKeys;
+use crate::shared::{SharedKeys, SharedUses};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -74,7 +73,9 @@ impl Root {
     }
 
     fn fetch(&mut self, worker: &Worker, issuer: usize, turn: Record, what: What, target: &Target) {
-        match host::fetch(target, FETCH_TIMEOUT) {
+        let is_internal = worker.policy.sources.get(issuer).is_some_and(|source| source.is_internal);
+        let secret = is_internal.then_some(&worker.policy.control_secret);
+        match host::fetch(target, secret, FETCH_TIMEOUT) {
             Some(callout) => {
                 self.fetches.insert(callout, Fetch { issuer, turn, what });
             }
@@ -85,22 +86,15 @@ impl Root {
     /// Takes the discovery document, and fetches the keys from where it says; if it says nothing that can
     /// be used, from where they were.
     fn discovered(&mut self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
-        let (Some(source), Some(provider)) =
-            (worker.policy.sources.get(issuer), worker.policy.providers.get(issuer))
-        else {
-            return;
-        };
+        let Some(source) = worker.policy.sources.get(issuer) else { return };
         let known = [Some(&source.keys), source.discovery.as_ref()];
         let known: Vec<&Target> = known.into_iter().flatten().collect();
         let target = answer(body_size, discovery::MAX_BYTES).and_then(|document| {
-            discovery::keys_of(&document, &provider.issuer, &known).map_err(|error| error.to_string())
+            discovery::keys_of(&document, &source.issuer, &known).map_err(|error| error.to_string())
         });
         let target = target.unwrap_or_else(|problem| {
-            let issuer = &provider.issuer;
-            host::log(
-                LogLevel::Warn,
-                &format!("discovery of {issuer}: {problem}; asking where the keys were"),
-            );
+            let name = &source.name;
+            host::log(LogLevel::Warn, &format!("discovery of {name}: {problem}; asking where the keys were"));
             source.keys.clone()
         });
         self.fetch(worker, issuer, turn, What::Keys, &target);
@@ -108,30 +102,35 @@ impl Root {
 
     /// Takes a key set, for this worker and for all.
     fn fetched(&self, worker: &Worker, issuer: usize, turn: Record, body_size: usize) {
-        let parsed = answer(body_size, jwk::MAX_BYTES)
-            .and_then(|text| KeySet::parse(&text).map(|set| (text, set)).map_err(|error| error.to_string()));
+        let parsed = answer(body_size, jwk::MAX_BYTES).and_then(|text| {
+            worker.parse(issuer, &text).map(|set| (text, set)).map_err(|error| error.to_string())
+        });
         let (text, set) = match parsed {
             Ok(parsed) => parsed,
             Err(problem) => return self.failed(worker, issuer, turn, &problem),
         };
-        let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
+        let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer))
         else {
             return;
         };
         // The lease outlives the fetch, so nobody else has written the record meanwhile.
+        if turn.generation > 0 && shared.last_set().is_some_and(|last| last == text) {
+            // Nobody need read it again.
+            shared.set_record(&turn.confirmed(host::now()), None);
+            return;
+        }
         let record = turn.fetched(host::now());
         shared.set_set(record.generation, &text);
         shared.set_record(&record, None);
-        host::log(LogLevel::Info, &format!("keys of {}: {} loaded", provider.issuer, set.len()));
+        host::log(LogLevel::Info, &format!("keys of {}: {} loaded", source.name, set.len()));
         worker.adopt(issuer, record, set);
     }
 
     fn failed(&self, worker: &Worker, issuer: usize, turn: Record, problem: &str) {
-        if let (Some(shared), Some(provider)) = (self.shared.get(issuer), worker.policy.providers.get(issuer))
-        {
+        if let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer)) {
             shared.set_record(&turn.failed(), None);
-            let issuer = &provider.issuer;
-            host::log(LogLevel::Warn, &format!("keys of {issuer}: {problem}; the last good set stays"));
+            let name = &source.name;
+            host::log(LogLevel::Warn, &format!("keys of {name}: {problem}; the last good set stays"));
         }
     }
 }
@@ -155,7 +154,11 @@ impl Context for Root {
                 What::Keys => self.fetched(&worker, issuer, turn, body_size),
             }
             worker.wake(self.context);
+            return;
         }
+        // A stream's question that was asked in a tick is answered here.
+        worker.answered(callout, body_size);
+        host::act_for(self.context);
     }
 }
 
@@ -166,7 +169,12 @@ impl RootContext for Root {
                 self.shared = policy.sources.iter().map(SharedKeys::of).collect();
                 // Answers to what the configuration before this one asked are about its issuers.
                 self.fetches.clear();
-                self.worker = Some(Rc::new(Worker::new(policy)));
+                if !policy.control_remembers
+                    && (policy.schemes.rotagent.is_some() || policy.schemes.httpsig.is_some())
+                {
+                    SharedUses::prepare();
+                }
+                self.worker = Some(Rc::new(Worker::new(policy, SharedUses)));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
                 true

@@ -1,10 +1,12 @@
-//! What the workers of an Envoy share about one issuer's keys: a record of whose turn it is to fetch them,
-//! and the set that was fetched last.
+//! What the workers of an Envoy share: about each source of keys a record of whose turn it is to fetch them
+//! and the set that was fetched last, and of what may be used once what was used.
 //!
 //! Names hold a hash of where the keys come from, so that after a change of configuration nobody reads
 //! another issuer's. The record is made by whoever configures first, which is the main thread, before any
 //! worker runs; workers only swap it.
 
+use attach_core::authn::replay::{self, Bucket, Consumed, OneUseStore};
+use attach_core::authn::verdict::OneUse;
 use attach_core::crypto::sha256_hex;
 use attach_core::keys::turn::Record;
 use attach_core::policy::KeySource;
@@ -55,8 +57,56 @@ impl SharedKeys {
         (u64::from_le_bytes(*stamp) == generation).then(|| text.to_vec())
     }
 
+    /// The set as it is there, whatever its generation.
+    pub(crate) fn last_set(&self) -> Option<Vec<u8>> {
+        let (bytes, _) = host::shared(&self.set);
+        Some(bytes?.split_first_chunk::<8>()?.1.to_vec())
+    }
+
     /// Publishes the set of a generation; its record must follow.
     pub(crate) fn set_set(&self, generation: u64, text: &[u8]) {
         host::set_shared(&self.set, &[&generation.to_le_bytes(), text].concat(), None);
+    }
+}
+
+/// How often a worker tries to write a bucket that others write at the same time.
+const WRITE_ATTEMPTS: usize = 16;
+
+/// What was used, by any worker of this Envoy.
+#[derive(Default)]
+pub(crate) struct SharedUses;
+
+impl SharedUses {
+    /// Makes the table, which must be there before workers compete for its buckets. What is in it stays.
+    pub(crate) fn prepare() {
+        for bucket in 0..replay::BUCKETS {
+            let name = Self::name(bucket);
+            if host::shared(&name).1.is_none() {
+                host::set_shared(&name, &[], None);
+            }
+        }
+    }
+
+    fn name(bucket: usize) -> String {
+        format!("attach/once/{bucket}")
+    }
+}
+
+impl OneUseStore for SharedUses {
+    fn consume(&self, one: &OneUse, now_seconds: u64) -> Consumed {
+        let name = Self::name(replay::bucket_of(one));
+        for _ in 0..WRITE_ATTEMPTS {
+            // Without a version nothing is known about who else writes.
+            let (bytes, Some(version)) = host::shared(&name) else { return Consumed::Unknown };
+            match replay::add(&bytes.unwrap_or_default(), one, now_seconds) {
+                Bucket::Used => return Consumed::Used,
+                Bucket::Full => return Consumed::Unknown,
+                Bucket::Write(bytes) if host::set_shared(&name, &bytes, Some(version)) => {
+                    return Consumed::Fresh;
+                }
+                Bucket::Write(_) => {}
+            }
+        }
+        Consumed::Unknown
     }
 }

@@ -35,6 +35,12 @@ impl Stream {
 }
 
 impl Context for Stream {
+    fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
+        if let Some(worker) = &self.worker {
+            worker.answered(callout, body_size);
+        }
+    }
+
     fn on_done(&mut self) -> bool {
         if let Ok(mut machine) = self.machine.try_borrow_mut() {
             machine.close();
@@ -44,8 +50,12 @@ impl Context for Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        self.drive(Input::RequestHeaders(&host::request_headers()))
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        self.drive(Input::RequestHeaders(&host::request_headers(), end_of_stream))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.drive(Input::RequestBody(size, end_of_stream))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {

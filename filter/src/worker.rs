@@ -1,20 +1,34 @@
 //! What one worker's requests have in common: the policy, and what the worker remembers.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use attach_core::authn::token_cache::TokenCache;
 use attach_core::clock::UnixMillis;
 use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
+use attach_core::keys::jwk::SetError;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
 use attach_core::reply::LocalReply;
+use attach_core::stamp::assertion::AssertionCache;
+use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::{Replies, Stop};
-use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
+use attach_core::stream::{Answer, Effect, Env, Flow, Input, Machine, Output, Question};
 use proxy_wasm::types::Action;
 
 use crate::host;
+use crate::shared::SharedUses;
+
+/// The most questions that one worker has open at a time, each of which holds a request up.
+const MAX_QUESTIONS: usize = 256;
+/// The most of them that may go to token endpoints: anybody can send a token that makes one be asked.
+const MAX_EXCHANGES: usize = 32;
+/// The largest answer to a question that is read, in bytes.
+const MAX_ANSWER: usize = attach_core::authn::exchange::MAX_ANSWER_BYTES;
+
+/// A stream that waits: its context, and its machine while there is one.
+type Waiter = (u32, Weak<RefCell<Machine>>);
 
 /// A stream's machine, where the root can reach it while the stream waits.
 pub(crate) type SharedMachine = Rc<RefCell<Machine>>;
@@ -28,24 +42,38 @@ pub(crate) struct Worker {
     memory: RefCell<Memory>,
     /// Streams that wait for keys, by context. As many as there are paused streams, which Envoy's own
     /// limits bound; each leaves at its deadline.
-    waiting: RefCell<Vec<(u32, Weak<RefCell<Machine>>)>>,
+    waiting: RefCell<Vec<Waiter>>,
+    /// Questions that have not been answered, by callout, with the stream that asked; at most
+    /// [`MAX_QUESTIONS`]. `true`: control is asked.
+    questions: RefCell<BTreeMap<u32, (Waiter, bool)>>,
+    /// Counters of what would have been refused, by the reason; defined when they are first needed.
+    would_deny: RefCell<BTreeMap<&'static str, u32>>,
+    uses: SharedUses,
 }
 
 /// What changes.
 struct Memory {
     keys: Vec<JwksCache>,
-    tokens: TokenCache,
+    tokens: Tokens,
+    assertions: AssertionCache,
 }
 
 impl Worker {
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy, uses: SharedUses) -> Self {
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
         Self {
             replies: Replies::new(&policy),
             policy,
             now: Cell::new(host::now()),
-            memory: RefCell::new(Memory { keys, tokens: TokenCache::default() }),
+            memory: RefCell::new(Memory {
+                keys,
+                tokens: Tokens::default(),
+                assertions: AssertionCache::default(),
+            }),
             waiting: RefCell::default(),
+            questions: RefCell::default(),
+            would_deny: RefCell::default(),
+            uses,
         }
     }
 
@@ -64,10 +92,10 @@ impl Worker {
         set: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Option<Turn> {
         let mut memory = self.memory.try_borrow_mut().ok()?;
-        let Memory { keys, tokens } = &mut *memory;
+        let Memory { keys, tokens, .. } = &mut *memory;
         let cache = keys.get_mut(issuer)?;
         if cache.observe(record)
-            && let Some(set) = set().and_then(|text| KeySet::parse(&text).ok())
+            && let Some(set) = set().and_then(|text| self.parse(issuer, &text).ok())
         {
             cache.adopt(record, set);
             tokens.retain(issuer, |key| cache.holds(key));
@@ -78,10 +106,18 @@ impl Worker {
         Some(cache.turn(now))
     }
 
+    /// Reads a source's set.
+    pub(crate) fn parse(&self, source: usize, text: &[u8]) -> Result<KeySet, SetError> {
+        match self.policy.sources.get(source) {
+            Some(source) if source.is_internal => KeySet::parse_own(text),
+            _ => KeySet::parse(text),
+        }
+    }
+
     /// Takes an issuer's new keys; tokens whose key is not among them are forgotten.
     pub(crate) fn adopt(&self, issuer: usize, record: Record, set: KeySet) {
         if let Ok(mut memory) = self.memory.try_borrow_mut() {
-            let Memory { keys, tokens } = &mut *memory;
+            let Memory { keys, tokens, .. } = &mut *memory;
             if let Some(cache) = keys.get_mut(issuer) {
                 cache.adopt(record, set);
                 tokens.retain(issuer, |key| cache.holds(key));
@@ -91,17 +127,37 @@ impl Worker {
 
     /// One step of a stream, on whose behalf host calls are made.
     pub(crate) fn drive(&self, context: u32, machine: &SharedMachine, input: Input<'_>) -> Action {
-        let mut output = HostOutput::default();
+        let (mut flow, mut output) = self.step(context, machine, input);
+        if let Some(question) = output.question.take()
+            && !self.ask(context, machine, &question)
+        {
+            // Nobody was asked, so nobody answers.
+            (flow, output) = self.step(context, machine, Input::Answer(None));
+            // The request goes on, if it does, in this callback.
+            output.question = None;
+        }
+        output.finish();
+        match flow {
+            Flow::Continue => Action::Continue,
+            Flow::Pause => Action::Pause,
+        }
+    }
+
+    fn step(&self, context: u32, machine: &SharedMachine, input: Input<'_>) -> (Flow, HostOutput<'_>) {
+        let mut output = HostOutput { worker: self, reply: None, resume: false, question: None };
         let mut flow = Flow::Pause;
         match (self.memory.try_borrow_mut(), machine.try_borrow_mut()) {
             (Ok(mut memory), Ok(mut machine_)) => {
-                let Memory { keys, tokens } = &mut *memory;
+                let Memory { keys, tokens, assertions } = &mut *memory;
                 let mut env = Env {
                     policy: &self.policy,
                     replies: &self.replies,
                     keys,
                     tokens,
+                    assertions,
                     host: &host::EnvoyVerifier,
+                    once: &self.uses,
+                    body: &host::request_body,
                     now: self.now.get(),
                 };
                 let waited = machine_.is_waiting();
@@ -116,10 +172,51 @@ impl Worker {
             // Nothing that is called from here calls back, so this cannot be; if it is, nobody gets in.
             _ => output.reply = Some(Stop::Fault.reply(&self.replies)),
         }
-        output.finish();
-        match flow {
-            Flow::Continue => Action::Continue,
-            Flow::Pause => Action::Pause,
+        (flow, output)
+    }
+
+    /// Starts a callout for a stream; `false` if none was started.
+    fn ask(&self, context: u32, machine: &SharedMachine, question: &Question) -> bool {
+        let Ok(mut questions) = self.questions.try_borrow_mut() else { return false };
+        // A stream that is gone took its callouts with it.
+        questions.retain(|_, ((_, machine), _)| machine.strong_count() > 0);
+        let exchanges = questions.values().filter(|(_, is_controls)| !is_controls).count();
+        if questions.len() >= MAX_QUESTIONS || (!question.with_secret && exchanges >= MAX_EXCHANGES) {
+            return false;
+        }
+        match host::ask(question, &self.policy.control_secret) {
+            Some(callout) => {
+                questions.insert(callout, ((context, Rc::downgrade(machine)), question.with_secret));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Hands an answer to the stream that asked. `false`: no stream did.
+    pub(crate) fn answered(&self, callout: u32, body_size: usize) -> bool {
+        let asked = self.questions.try_borrow_mut().ok().and_then(|mut open| open.remove(&callout));
+        let Some(((context, machine), _)) = asked else { return false };
+        let Some(machine) = machine.upgrade() else { return true };
+        // The answer lies with the stream's context, wherever the callout was started.
+        if host::act_for(context) {
+            let status = host::answer_status();
+            let body = if body_size <= MAX_ANSWER { host::answer_body(body_size) } else { Vec::new() };
+            let answer = status.map(|status| Answer { status, body: &body });
+            self.drive(context, &machine, Input::Answer(answer));
+        }
+        true
+    }
+
+    fn count_would_deny(&self, reason: &'static str) {
+        let Ok(mut counters) = self.would_deny.try_borrow_mut() else { return };
+        let counter = match counters.get(reason) {
+            Some(counter) => Some(*counter),
+            None => host::counter(&format!("attach_would_deny_total;reason={reason}")),
+        };
+        if let Some(counter) = counter {
+            counters.insert(reason, counter);
+            host::count(counter);
         }
     }
 
@@ -149,27 +246,30 @@ impl Worker {
     }
 }
 
-/// Carries effects out: header edits at once, a reply or a resume when nothing is borrowed any more.
-#[derive(Default)]
-struct HostOutput {
+/// Carries effects out: header edits at once, the rest when nothing is borrowed any more.
+struct HostOutput<'a> {
+    worker: &'a Worker,
     reply: Option<Rc<LocalReply>>,
     resume: bool,
+    question: Option<Question>,
 }
 
-impl Output for HostOutput {
+impl Output for HostOutput<'_> {
     fn effect(&mut self, effect: Effect<'_>) {
         match effect {
             Effect::SetRequestHeader(name, value) => host::set_request_header(name, value),
             Effect::RemoveRequestHeader(name) => host::remove_request_header(name),
             Effect::RemoveRequestTrailer(name) => host::remove_request_trailer(name),
             Effect::SetResponseHeader(name, value) => host::set_response_header(name, value),
+            Effect::CountWouldDeny(reason) => self.worker.count_would_deny(reason),
+            Effect::Ask(question) => self.question = Some(question),
             Effect::Reply(reply) => self.reply = Some(reply),
             Effect::Resume => self.resume = true,
         }
     }
 }
 
-impl HostOutput {
+impl HostOutput<'_> {
     fn finish(self) {
         match self.reply {
             Some(reply) => host::reply(&reply),

@@ -1,6 +1,7 @@
 //! The filter's logic without Envoy: what `attach-core` makes of a request's headers.
 
-use attach_core::authn::token_cache::TokenCache;
+use attach_core::authn::replay::{Consumed, OneUseStore};
+use attach_core::authn::verdict::OneUse;
 use attach_core::clock::UnixMillis;
 use attach_core::config::compile::compile;
 use attach_core::crypto::NoHost;
@@ -9,6 +10,8 @@ use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::policy::Policy;
 use attach_core::stamp;
+use attach_core::stamp::assertion::AssertionCache;
+use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Input, Machine, Output};
 use serde_json::{Value, json};

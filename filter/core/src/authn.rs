@@ -4,11 +4,19 @@
 //! nowhere else, so whatever asks for one can only be reached by a caller that was verified.
 
 pub mod claims;
+pub mod did;
+pub mod exchange;
 pub mod extract;
+pub mod gateway;
+pub mod grants;
+pub mod hmac;
+pub mod httpsig;
 pub mod identity;
 pub mod jws;
 pub mod oidc;
 pub mod refusal;
+pub mod replay;
+pub mod rotagent;
 pub mod token_cache;
 pub mod verdict;
 

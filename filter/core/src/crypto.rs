@@ -1,21 +1,32 @@
-//! Hashes, encodings and signatures; the only file that touches a cryptography crate.
+//! Hashes, encodings and signatures; the only place that touches a cryptography crate.
 //!
 //! Signatures are verified by the host where it can ([`HostVerifier`], Envoy's BoringSSL: an RSA-2048
-//! check there costs 23 µs and 1.3 ms inside the VM), else here in pure Rust.
+//! check there costs 23 µs), else here in pure Rust.
 //!
 //! The RustCrypto crates are used directly rather than through a JWT library: the token has already been
 //! taken apart under stricter rules than a library's, and its claims are judged by a clock that comes in
 //! as a value. What is left to do is one signature over given bytes.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, RsaPublicKey};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use rsa_key::RsaKey;
 use signature_of::verify_with;
+use subtle::ConstantTimeEq as _;
 
+mod encoding;
+mod hash;
+mod hmac_key;
+mod rsa_key;
+mod secp256k1;
 mod signature_of;
+mod signing_key;
+
+pub use encoding::{BASE58_MAX, base58, base64url, hex, hex_32, to_base64url, to_hex};
+pub use hash::{keccak256, sha256, sha256_hex, sha512};
+pub use hmac_key::HmacKey;
+pub use secp256k1::recover_address;
+pub use signing_key::{SigningKey, ed25519_thumbprint};
 
 /// A JWS algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1) that a public key can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,10 +41,15 @@ pub enum Algorithm {
     Es256,
     Es384,
     EdDsa,
+    /// Of DIDs alone: it stands neither in [`Algorithm::ALL`] nor has [`Algorithm::of_name`] it.
+    Es256k,
 }
 
 impl Algorithm {
-    /// Every one of them.
+    /// Every one that a key published by an issuer can have. ES256K is not among them: whoever reads a
+    /// published key or a token for one asks [`Algorithm::of_name`], so a set's key that states it is
+    /// passed over and a token's header that does names nothing that is known. A wallet's key is its
+    /// DID's and must never come from a set.
     pub const ALL: [Self; 9] = [
         Self::Rs256,
         Self::Rs384,
@@ -59,16 +75,23 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
+            Self::Es256k => "ES256K",
         }
     }
 
-    /// The algorithm of that name. `Ed25519` is the fully specified name of what `EdDSA` means here (RFC 9864).
+    /// The algorithm of that name among [`Algorithm::ALL`]. `Ed25519` is the fully specified name of what `EdDSA` means here (RFC 9864).
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         if name == "Ed25519" {
             return Some(Self::EdDsa);
         }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// Whether it is one of RSA's.
+    #[must_use]
+    pub fn is_rsa(self) -> bool {
+        matches!(self, Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512)
     }
 }
 
@@ -120,9 +143,10 @@ pub struct PublicKey {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Material {
-    Rsa(RsaPublicKey),
+    Rsa(RsaKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
+    Secp256k1(k256::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
@@ -132,9 +156,13 @@ const RSA_MAX_BITS: usize = 8192;
 const RSA_MIN_BITS: usize = 2048;
 
 impl PublicKey {
-    /// An RSA key from its big-endian modulus and exponent; `None` if it is too short, too long or no key.
+    /// An RSA key from its big-endian modulus and exponent; `None` if it is too short, too long or no key,
+    /// or the algorithm is not one of RSA's.
     #[must_use]
     pub fn rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        if !algorithm.is_rsa() {
+            return None;
+        }
         let key = RsaPublicKey::new_with_max_size(
             BigUint::from_bytes_be(modulus),
             BigUint::from_bytes_be(exponent),
@@ -145,25 +173,55 @@ impl PublicKey {
             return None;
         }
         let spki = key.to_public_key_der().ok()?.as_bytes().into();
-        Some(Self { algorithm, material: Material::Rsa(key), spki })
+        Some(Self { algorithm, material: Material::Rsa(RsaKey::new(key)), spki })
     }
 
     /// A key on the curve of an ECDSA algorithm from its affine coordinates; `None` if the point is not on it.
     #[must_use]
     pub fn ec(algorithm: Algorithm, x: &[u8], y: &[u8]) -> Option<Self> {
-        let point = [&[4], x, y].concat();
+        match algorithm {
+            Algorithm::Es256 if x.len() == 32 && y.len() == 32 => {}
+            Algorithm::Es384 if x.len() == 48 && y.len() == 48 => {}
+            _ => return None,
+        }
+        Self::point(algorithm, &[&[4], x, y].concat())
+    }
+
+    /// A key on the curve of an ECDSA algorithm from its compressed point (SEC 1 section 2.3.3), as did:key
+    /// has it; `None` if it is in another form or not on the curve.
+    #[must_use]
+    pub fn ec_compressed(algorithm: Algorithm, point: &[u8]) -> Option<Self> {
+        let length = match algorithm {
+            Algorithm::Es256 | Algorithm::Es256k => 33,
+            Algorithm::Es384 => 49,
+            _ => return None,
+        };
+        match point.first()? {
+            2 | 3 if point.len() == length => Self::point(algorithm, point),
+            _ => None,
+        }
+    }
+
+    fn point(algorithm: Algorithm, point: &[u8]) -> Option<Self> {
         let (material, spki) = match algorithm {
-            Algorithm::Es256 if x.len() == 32 && y.len() == 32 => {
-                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
-                (Material::P256(key), p256::PublicKey::from(key).to_public_key_der().ok()?)
+            Algorithm::Es256 => {
+                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+                let spki = p256::PublicKey::from(key).to_public_key_der().ok()?;
+                (Material::P256(key), spki.as_bytes().into())
             }
-            Algorithm::Es384 if x.len() == 48 && y.len() == 48 => {
-                let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
-                (Material::P384(key), p384::PublicKey::from(key).to_public_key_der().ok()?)
+            Algorithm::Es384 => {
+                let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+                let spki = p384::PublicKey::from(key).to_public_key_der().ok()?;
+                (Material::P384(key), spki.as_bytes().into())
+            }
+            // The host never sees it, so its bytes alone will do.
+            Algorithm::Es256k => {
+                let key = k256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+                (Material::Secp256k1(key), key.to_encoded_point(true).as_bytes().into())
             }
             _ => return None,
         };
-        Some(Self { algorithm, material, spki: spki.as_bytes().into() })
+        Some(Self { algorithm, material, spki })
     }
 
     /// An Ed25519 key; `None` if it is no point of the curve, or one of small order.
@@ -196,11 +254,7 @@ impl PublicKey {
     /// What tells this key from every other: algorithm and key bytes, hashed.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(self.algorithm.name());
-        hash.update([0]);
-        hash.update(&self.spki);
-        hash.finalize().into()
+        sha256(&[self.algorithm.name().as_bytes(), &[0], &self.spki])
     }
 
     /// Whether `signature`, in the form JWS gives it (RFC 7518 section 3), is this key's over `message`.
@@ -210,38 +264,8 @@ impl PublicKey {
     }
 }
 
-/// SHA-256 over the parts, one after the other, as 64 lower-case hexadecimal digits.
+/// Whether two byte strings are the same, in time that depends on their lengths alone.
 #[must_use]
-pub fn sha256_hex(parts: &[&[u8]]) -> [u8; 64] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
-    }
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.finalize()) {
-        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
-            *digit = if nibble < 10 { b'0'.wrapping_add(nibble) } else { b'a'.wrapping_add(nibble - 10) };
-        }
-    }
-    text
-}
-
-/// Base64url without padding (RFC 7515 section 2); refuses every text but the one that encodes its bytes.
-#[must_use]
-pub fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
-}
-
-/// The other direction.
-#[must_use]
-pub fn to_base64url(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
-    match hash {
-        Hash::Sha256 => Sha256::digest(message).to_vec(),
-        Hash::Sha384 => Sha384::digest(message).to_vec(),
-        Hash::Sha512 => Sha512::digest(message).to_vec(),
-    }
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
 }

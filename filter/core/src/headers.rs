@@ -19,6 +19,10 @@ pub struct RequestHead<'a> {
     pub authorization: Field<'a>,
     /// Whether any spelling of an `X-Attach-*` header is there.
     pub has_attach: bool,
+    /// Whether a message signature is there, or a part of one (RFC 9421 section 4).
+    pub has_signature: bool,
+    /// Whether the connection becomes something else than HTTP: what follows is no body.
+    pub is_upgrade: bool,
 }
 
 /// A header that must not be there twice.
@@ -55,7 +59,12 @@ impl<'a> RequestHead<'a> {
                 (5, ":path") => {
                     head.path = value.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
                 }
-                (7, ":method") => head.method = value,
+                (7, ":method") => {
+                    head.method = value;
+                    head.is_upgrade |= value == b"CONNECT";
+                }
+                (7, "upgrade") => head.is_upgrade = true,
+                (9, "signature") | (15, "signature-input") => head.has_signature = true,
                 (10, "user-agent") if head.user_agent.is_empty() => head.user_agent = value,
                 (13, "authorization") => {
                     head.authorization = match head.authorization {

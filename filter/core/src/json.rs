@@ -69,6 +69,11 @@ impl Members {
         self.0.iter().find(|(have, _)| have == name).map(|(_, value)| value)
     }
 
+    /// All members in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The member of that name, if it is a string.
     #[must_use]
     pub fn str(&self, name: &str) -> Option<&str> {
@@ -82,6 +87,15 @@ impl Value {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(*truth),
             _ => None,
         }
     }

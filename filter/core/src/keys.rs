@@ -12,6 +12,8 @@ use crate::crypto::{Algorithm, PublicKey};
 pub struct Key {
     /// `kid` (RFC 7517 section 4.5), if it has one.
     pub id: Option<Box<str>>,
+    /// Its thumbprint (RFC 7638, SHA-256), by which HTTP message signatures name keys that have no `kid`.
+    pub thumbprint: Box<str>,
     /// What it verifies with.
     pub public: PublicKey,
     /// [`PublicKey::fingerprint`], by which a cached token finds out that its key is gone.
@@ -56,10 +58,33 @@ impl KeySet {
         Err(error)
     }
 
+    /// The key that an HTTP message signature names, by its id or by its thumbprint. The key has its
+    /// algorithm; one that the signature states must be that.
+    ///
+    /// # Errors
+    /// [`NoKey`]; [`NoKey::Unnamed`] where the id is several keys'.
+    pub fn find_signer(&self, id: &str, algorithm: Option<Algorithm>) -> Result<&Key, NoKey> {
+        let is_named = |key: &&Key| key.id.as_deref() == Some(id) || *key.thumbprint == *id;
+        let is_meant = |key: &&Key| algorithm.is_none_or(|algorithm| key.public.algorithm() == algorithm);
+        let mut meant = self.0.iter().filter(is_named).filter(is_meant);
+        match (meant.next(), meant.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => Err(NoKey::Unnamed),
+            (None, _) if self.0.iter().any(|key| is_named(&key)) => Err(NoKey::Algorithm),
+            (None, _) => Err(NoKey::Unknown),
+        }
+    }
+
     /// Whether a key of that fingerprint is still in the set.
     #[must_use]
     pub fn holds(&self, fingerprint: &[u8; 32]) -> bool {
         self.0.iter().any(|key| key.fingerprint == *fingerprint)
+    }
+
+    /// Whether a key has that id.
+    #[must_use]
+    pub fn names(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
     /// How many keys there are.

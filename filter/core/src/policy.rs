@@ -1,30 +1,49 @@
 //! What the configuration was compiled into, and what every request is decided by.
 
+pub mod model;
 pub mod route;
 
-use crate::authn::oidc::Provider;
+use crate::authn::Identity;
+use crate::authn::extract::Schemes;
+use crate::authn::httpsig::Component;
 use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::secret::Secret;
+use crate::stamp::assertion::Signer;
+use model::ModelRule;
 use route::{Access, DEFAULT, Destination, Pattern};
 
 /// Everything a request is decided by; made by [`config::compile`](crate::config::compile), never changed.
 #[derive(Debug)]
 pub struct Policy {
-    /// The issuers that are believed.
-    pub providers: Vec<Provider>,
-    /// Where and when their keys are fetched, in the same order.
+    /// Who may come in, and by what.
+    pub schemes: Schemes,
+    /// Where and when keys are fetched: of the issuers, the signers' directories, control's own sets.
     pub sources: Vec<KeySource>,
-    /// What no subject without a prefix may begin with.
-    pub reserved: Vec<Box<str>>,
+    /// Whether what is wrong is refused, or on the engine's routes only counted.
+    pub is_shadow: bool,
+    /// What every verified caller must be allowed to do.
+    pub required_scopes: Vec<Box<str>>,
+    /// Which models callers may use.
+    pub models: Vec<ModelRule>,
+    /// Who signs the statement for the upstreams, if one is made.
+    pub signer: Option<Signer>,
+    /// Whether control remembers what may be used once, for more than this Envoy.
+    pub control_remembers: bool,
     /// The operator's own routes.
     pub routes: Vec<(Pattern, RoutePolicy)>,
     /// The gateway's own routes.
     pub defaults: Vec<(Pattern, RoutePolicy)>,
+    /// What holds for the operator's routes beyond that.
+    pub rules: Vec<RouteRules>,
+    /// The names behind `/agents/{name}/…`.
+    pub targets: Vec<Box<str>>,
     /// The whole `Authorization` value that the engine gets, if it has a key of its own.
     pub engine_authorization: Option<Secret>,
     /// What control knows the filter by.
     pub control_secret: Secret,
+    /// Where control is.
+    pub control: Option<Target>,
     /// Where a client that was refused learns how to log in (RFC 9728 section 5.1).
     pub resource_metadata: Box<str>,
 }
@@ -38,6 +57,12 @@ pub struct KeySource {
     pub discovery: Option<Target>,
     /// How often, and how long a set serves.
     pub schedule: Schedule,
+    /// What the log calls it.
+    pub name: Box<str>,
+    /// The issuer whose discovery document it is.
+    pub issuer: Box<str>,
+    /// The set is control's own: it is asked with the secret, and it may be empty.
+    pub is_internal: bool,
 }
 
 /// What holds for the requests of a route.
@@ -49,6 +74,19 @@ pub struct RoutePolicy {
     pub to: Destination,
     /// Whether the caller's own `Authorization` header travels on.
     pub forward_credential: bool,
+    /// Further rules, by their place in [`Policy::rules`].
+    pub rules: Option<usize>,
+    /// The target, by its place in [`Policy::targets`].
+    pub target: Option<usize>,
+}
+
+/// What holds for a route that not every route has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteRules {
+    /// What a caller must be allowed to do.
+    pub scopes: Box<[Box<str>]>,
+    /// What a message signature must cover, in place of the general minimum.
+    pub components: Option<Box<[Component]>>,
 }
 
 impl Policy {
@@ -64,10 +102,56 @@ impl Policy {
             .chain(&self.routes)
             .find(|(pattern, _)| pattern.matches(path))
             .map_or(RoutePolicy::ENGINE, |(_, route)| *route);
+        if route.to == Destination::Target {
+            route.target = self.target(path);
+            // Envoy has a route for each target, and what none of them is goes to control.
+            if route.target.is_none() {
+                route.to = Destination::Control;
+            }
+        }
         if !matches!(method, b"GET" | b"HEAD") {
             route.access = Access::Verified;
         }
         route
+    }
+
+    fn target(&self, path: &str) -> Option<usize> {
+        let name = path.strip_prefix("/agents/")?.split('/').next()?;
+        self.targets.iter().position(|target| **target == *name)
+    }
+
+    /// The name of a route's upstream, as assertions address it.
+    #[must_use]
+    pub fn audience(&self, route: RoutePolicy) -> &str {
+        match (route.to, route.target.and_then(|at| self.targets.get(at))) {
+            (Destination::Target, Some(name)) => name,
+            (Destination::Engine, _) => "engine",
+            _ => "control",
+        }
+    }
+
+    /// The first scope that a caller lacks on a route; `source` is that of its credential.
+    #[must_use]
+    pub fn missing_scope(
+        &self,
+        identity: &Identity,
+        source: Option<usize>,
+        route: RoutePolicy,
+    ) -> Option<&str> {
+        let of_issuer = source.and_then(|source| self.schemes.providers.get(source));
+        let of_route = route.rules.and_then(|at| self.rules.get(at));
+        self.required_scopes
+            .iter()
+            .chain(of_issuer.map(|provider| &*provider.required_scopes).into_iter().flatten())
+            .chain(of_route.map(|rules| &*rules.scopes).into_iter().flatten())
+            .find(|scope| !identity.scopes().contains(scope))
+            .map(|scope| &**scope)
+    }
+
+    /// Whether a caller may not use every model.
+    #[must_use]
+    pub fn limits_models(&self, identity: &Identity) -> bool {
+        self.models.iter().any(|rule| rule.is_about(identity))
     }
 
     /// The gateway's own routes, ready to be matched.
@@ -76,7 +160,7 @@ impl Policy {
         DEFAULT
             .iter()
             .filter_map(|(path, access, to)| {
-                let route = RoutePolicy { access: *access, to: *to, forward_credential: false };
+                let route = RoutePolicy { access: *access, to: *to, ..RoutePolicy::ENGINE };
                 Some((Pattern::parse(path).ok()?, route))
             })
             .collect()
@@ -85,6 +169,11 @@ impl Policy {
 
 impl RoutePolicy {
     /// Whatever no route names.
-    pub const ENGINE: Self =
-        Self { access: Access::Verified, to: Destination::Engine, forward_credential: false };
+    pub const ENGINE: Self = Self {
+        access: Access::Verified,
+        to: Destination::Engine,
+        forward_credential: false,
+        rules: None,
+        target: None,
+    };
 }

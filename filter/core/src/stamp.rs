@@ -1,5 +1,7 @@
 //! The gateway's own headers: the one list of their names, and what stands in them.
 
+pub mod assertion;
+
 use crate::authn::Identity;
 use crate::crypto::sha256_hex;
 
@@ -7,6 +9,10 @@ use crate::crypto::sha256_hex;
 pub const USER: &str = "x-attach-user";
 /// Towards the upstream, the session id; towards the client, its first [`CLIENT_SESSION_DIGITS`] digits.
 pub const SESSION: &str = "x-attach-session";
+/// Towards the upstream, who acts for the caller, where somebody does.
+pub const AGENT: &str = "x-attach-agent";
+/// Towards the upstream, a signed statement of all of it; see [`assertion`].
+pub const ASSERTION: &str = "x-attach-assertion";
 /// Towards control alone, the proof that the filter sends the request.
 pub const CONTROL_SECRET: &str = "x-attach-control-secret";
 /// Towards nobody: on a request that is refused, the reason, for the access log to print. Writing a header

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The layers of `attach-core`, lowest first. A module imports from lower layers, and a folder its own files.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "crypto", "headers", "json", "reply", "secret"],
+    &["clock", "headers", "json", "reply", "secret"],
+    &["crypto"],
     &["keys"],
     &["authn"],
     &["stamp"],
@@ -18,8 +19,21 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Crates that only `crypto.rs` and its folder may name.
-const CRYPTO_CRATES: &[&str] =
-    &["base64", "ed25519_dalek", "p256", "p384", "rsa", "sha2", "subtle", "signature", "ring"];
+const CRYPTO_CRATES: &[&str] = &[
+    "base64",
+    "crypto_bigint",
+    "ed25519_dalek",
+    "rust_hmac",
+    "k256",
+    "p256",
+    "p384",
+    "rsa",
+    "sha2",
+    "sha3",
+    "subtle",
+    "signature",
+    "ring",
+];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

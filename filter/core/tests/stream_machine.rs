@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use attach_core::authn::token_cache::TokenCache;
+use attach_core::authn::replay::{Consumed, OneUseStore};
+use attach_core::authn::verdict::OneUse;
 use attach_core::clock::UnixMillis;
 use attach_core::config::compile::compile;
 use attach_core::crypto::{NoHost, to_base64url};
@@ -12,6 +13,8 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
+use attach_core::stamp::assertion::AssertionCache;
+use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use p256::ecdsa::signature::Signer;
@@ -39,6 +42,8 @@ impl Output for Recorder {
             }
             Effect::Reply(reply) => format!("reply {}", reply.status),
             Effect::Resume => "resume".to_owned(),
+            Effect::Ask(question) => format!("ask {}", question.target.path),
+            Effect::CountWouldDeny(reason) => format!("count {reason}"),
         });
     }
 }
@@ -48,8 +53,21 @@ struct Worker {
     policy: Policy,
     replies: Replies,
     keys: Vec<JwksCache>,
-    tokens: TokenCache,
+    tokens: Tokens,
+    assertions: AssertionCache,
+    once: Used,
+    body: Vec<u8>,
     now: UnixMillis,
+}
+
+/// What was used once, without an end.
+#[derive(Default)]
+struct Used(std::cell::RefCell<std::collections::HashSet<[u8; 32]>>);
+
+impl OneUseStore for Used {
+    fn consume(&self, one: &OneUse, _: u64) -> Consumed {
+        if self.0.borrow_mut().insert(one.key) { Consumed::Fresh } else { Consumed::Used }
+    }
 }
 
 fn signing_key() -> SigningKey {
@@ -94,7 +112,16 @@ impl Worker {
         })
         .unwrap();
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
-        Self { replies: Replies::new(&policy), policy, keys, tokens: TokenCache::default(), now: NOW }
+        Self {
+            replies: Replies::new(&policy),
+            policy,
+            keys,
+            tokens: Tokens::default(),
+            assertions: AssertionCache::default(),
+            once: Used::default(),
+            body: Vec::new(),
+            now: NOW,
+        }
     }
 
     fn with_keys() -> Self {
@@ -128,7 +155,10 @@ impl Worker {
             replies: &self.replies,
             keys: &mut self.keys,
             tokens: &mut self.tokens,
+            assertions: &mut self.assertions,
             host: &NoHost,
+            once: &self.once,
+            body: &|| self.body.clone(),
             now: self.now,
         };
         let flow = machine.step(&mut env, input, &mut out);
@@ -157,7 +187,7 @@ fn a_verified_request_to_the_engine_is_stripped_stamped_and_given_the_engines_ke
         "/api/chat",
         &[("authorization", &token), ("x_attach_user", "mallory"), ("user-agent", "ua")],
     );
-    let (flow, effects) = worker.step(&mut machine, Input::RequestHeaders(&headers));
+    let (flow, effects) = worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     assert_eq!(flow, Flow::Continue);
     // printf 'alice:ua' | sha256sum
     let session = "4f7022bfa2f5b8167f35c703f375dcf5b9a7f16760c60ae828e6761b667e624e";
@@ -184,7 +214,7 @@ fn controls_secret_goes_to_control_and_nowhere_else() {
         ("/memx", false),
     ] {
         let headers = request(path, &[("authorization", &token)]);
-        let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers));
+        let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers, true));
         let given = effects.iter().any(|effect| effect.contains(SECRET));
         assert_eq!(given, expected, "{path}: {effects:?}");
     }
@@ -195,10 +225,10 @@ fn the_callers_credential_travels_on_where_the_route_says_so_alone() {
     let mut worker = Worker::with_keys();
     let token = bearer(&token("k", "alice", 60));
     let headers = request("/forwarding/x", &[("authorization", &token)]);
-    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers));
+    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers, true));
     assert!(!effects.iter().any(|effect| effect.contains("authorization")), "{effects:?}");
     let headers = request("/mem/events", &[("authorization", &token)]);
-    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers));
+    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers, true));
     assert!(effects.contains(&"remove authorization".to_owned()), "{effects:?}");
 }
 
@@ -207,7 +237,7 @@ fn a_refused_request_is_answered_once_and_never_forwarded() {
     let mut worker = Worker::with_keys();
     let mut machine = Machine::default();
     let headers = request("/api/chat", &[]);
-    let (flow, effects) = worker.step(&mut machine, Input::RequestHeaders(&headers));
+    let (flow, effects) = worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     assert_eq!(flow, Flow::Pause);
     assert_eq!(effects, ["set x-attach-denied: credential_missing", "reply 401"]);
     assert_eq!(worker.step(&mut machine, Input::ResponseHeaders), (Flow::Continue, vec![]));
@@ -220,7 +250,7 @@ fn a_request_waits_for_keys_and_goes_on_when_they_come() {
     let mut machine = Machine::default();
     let token = bearer(&token("k", "alice", 60));
     let headers = request("/api/chat", &[("authorization", &token)]);
-    assert_eq!(worker.step(&mut machine, Input::RequestHeaders(&headers)), (Flow::Pause, vec![]));
+    assert_eq!(worker.step(&mut machine, Input::RequestHeaders(&headers, true)), (Flow::Pause, vec![]));
     assert!(machine.is_waiting());
     assert_eq!(worker.step(&mut machine, Input::Tick), (Flow::Pause, vec![]));
     worker.keys_arrive();
@@ -235,7 +265,7 @@ fn a_request_waits_two_seconds_and_no_longer() {
     let mut machine = Machine::default();
     let token = bearer(&token("k", "alice", 60));
     let headers = request("/api/chat", &[("authorization", &token)]);
-    worker.step(&mut machine, Input::RequestHeaders(&headers));
+    worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     worker.now = NOW.after(Duration::from_millis(1999));
     assert_eq!(worker.step(&mut machine, Input::Tick).0, Flow::Pause);
     worker.now = NOW.after(Duration::from_millis(2000));
@@ -249,7 +279,7 @@ fn when_the_one_fetch_has_failed_nobody_waits_for_the_next() {
     let mut machine = Machine::default();
     let token = bearer(&token("k", "alice", 60));
     let headers = request("/api/chat", &[("authorization", &token)]);
-    worker.step(&mut machine, Input::RequestHeaders(&headers));
+    worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     worker.fetch_fails();
     let (_, effects) = worker.step(&mut machine, Input::Tick);
     assert_eq!(effects.last().unwrap(), "reply 503");
@@ -261,11 +291,11 @@ fn an_unknown_key_is_waited_for_only_where_a_fetch_may_bring_it() {
     let token = bearer(&token("other", "alice", 60));
     let headers = request("/api/chat", &[("authorization", &token)]);
     // The set was fetched just now: another fetch may not be made.
-    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers));
+    let (_, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers, true));
     assert_eq!(effects, ["set x-attach-denied: key_unknown", "reply 401"]);
     worker.now = NOW.after(Duration::from_secs(11));
     let mut machine = Machine::default();
-    assert_eq!(worker.step(&mut machine, Input::RequestHeaders(&headers)), (Flow::Pause, vec![]));
+    assert_eq!(worker.step(&mut machine, Input::RequestHeaders(&headers, true)), (Flow::Pause, vec![]));
     worker.keys_arrive();
     let (_, effects) = worker.step(&mut machine, Input::Tick);
     assert_eq!(effects, ["set x-attach-denied: key_unknown", "reply 401"]);
@@ -275,7 +305,7 @@ fn an_unknown_key_is_waited_for_only_where_a_fetch_may_bring_it() {
 fn health_is_whether_anyone_can_be_verified() {
     for (mut worker, status) in [(Worker::with_keys(), "reply 200"), (Worker::without_keys(), "reply 503")] {
         let headers = request("/healthz", &[]);
-        let (flow, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers));
+        let (flow, effects) = worker.step(&mut Machine::default(), Input::RequestHeaders(&headers, true));
         assert_eq!((flow, effects.last().map(String::as_str)), (Flow::Pause, Some(status)));
     }
 }
@@ -286,7 +316,7 @@ fn no_state_shows_a_token() {
     let mut machine = Machine::default();
     let token = token("k", "alice", 60);
     let headers = request("/api/chat", &[("authorization", &bearer(&token))]);
-    worker.step(&mut machine, Input::RequestHeaders(&headers));
+    worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     assert!(machine.is_waiting());
     assert!(!format!("{machine:?}").contains(&token[..20]));
 }
@@ -361,7 +391,7 @@ proptest! {
             let (is_request, (flow, effects)) = match &step {
                 Step::Headers(pairs) => {
                     public |= pairs.iter().any(|(name, value)| name == ":path" && value.starts_with(b"/auth/config"));
-                    (true, worker.step(&mut machine, Input::RequestHeaders(pairs)))
+                    (true, worker.step(&mut machine, Input::RequestHeaders(pairs, true)))
                 }
                 Step::Trailers(pairs) => (true, worker.step(&mut machine, Input::RequestTrailers(pairs))),
                 Step::Tick => (false, worker.step(&mut machine, Input::Tick)),

@@ -40,7 +40,6 @@ impl Identity {
     }
 
     /// The same user, for whom `agent` acts. The agent's name must fit a header.
-    #[allow(dead_code)] // The schemes that name an agent use it.
     pub(super) fn acting(mut self, agent: Box<str>) -> Self {
         self.agent = Some(agent);
         self

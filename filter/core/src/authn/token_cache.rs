@@ -16,61 +16,57 @@ use super::verdict::Accepted;
 use crate::clock::UnixMillis;
 
 /// What one generation may hold: tokens and entries.
-pub const GENERATION_BYTES: usize = 2 * 1024 * 1024;
-/// What an entry costs besides its token and its user's name; an estimate on the high side.
-const ENTRY_BYTES: usize = 512;
-/// The longest user agent whose session is remembered with the token.
-const MAX_AGENT_BYTES: usize = 512;
+pub const GENERATION_BYTES: usize = 8 * 1024 * 1024;
+/// What an entry costs besides its token and its user's name, with what others note beside it; an estimate
+/// on the high side.
+const ENTRY_BYTES: usize = 2048;
 
-/// A verified token.
+/// A verified token, and what others have worked out about it.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<Memo> {
     /// Whose it is.
     pub identity: Rc<Identity>,
-    source: Option<usize>,
+    /// Whose key signed it; see [`Accepted`].
+    pub source: Option<usize>,
+    /// What was worked out.
+    pub memo: Memo,
     key_fingerprint: [u8; 32],
     refused_from: UnixMillis,
-    /// The session of the user agent that came with it last.
-    session: Option<(Box<[u8]>, [u8; 64])>,
 }
 
-impl Entry {
+impl<Memo: Default> Entry<Memo> {
     fn new(accepted: Accepted) -> Self {
         Self {
             identity: Rc::new(accepted.identity),
             source: accepted.source,
+            memo: Memo::default(),
             key_fingerprint: accepted.key_fingerprint,
             refused_from: accepted.refused_from,
-            session: None,
         }
-    }
-
-    /// The session id for a user agent, made by `make` unless it is the one that came last.
-    pub fn session(&mut self, user_agent: &[u8], make: impl FnOnce(&Identity) -> [u8; 64]) -> [u8; 64] {
-        if let Some((last, session)) = &self.session
-            && **last == *user_agent
-        {
-            return *session;
-        }
-        let session = make(&self.identity);
-        if user_agent.len() <= MAX_AGENT_BYTES {
-            self.session = Some((user_agent.into(), session));
-        }
-        session
     }
 }
 
 /// The cache of one worker.
-#[derive(Default)]
-pub struct TokenCache {
-    young: Generation,
-    old: Generation,
+pub struct TokenCache<Memo> {
+    young: Generation<Memo>,
+    old: Generation<Memo>,
 }
 
-#[derive(Default)]
-struct Generation {
-    entries: HashMap<Token, Entry>,
+struct Generation<Memo> {
+    entries: HashMap<Token, Entry<Memo>>,
     bytes: usize,
+}
+
+impl<Memo> Default for Generation<Memo> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), bytes: 0 }
+    }
+}
+
+impl<Memo> Default for TokenCache<Memo> {
+    fn default() -> Self {
+        Self { young: Generation::default(), old: Generation::default() }
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -117,7 +113,7 @@ fn same(one: &[u8], other: &[u8]) -> bool {
         && words.iter().zip(other_words).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
 }
 
-impl core::fmt::Debug for TokenCache {
+impl<Memo> core::fmt::Debug for TokenCache<Memo> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("TokenCache")
             .field("young", &self.young.entries.len())
@@ -126,9 +122,9 @@ impl core::fmt::Debug for TokenCache {
     }
 }
 
-impl TokenCache {
+impl<Memo: Default> TokenCache<Memo> {
     /// The entry of a token that is still good.
-    pub fn get(&mut self, token: &[u8], now: UnixMillis) -> Option<&mut Entry> {
+    pub fn get(&mut self, token: &[u8], now: UnixMillis) -> Option<&mut Entry<Memo>> {
         let probe = Probe(token);
         match self.young.entries.get(&probe).map(|entry| now < entry.refused_from) {
             Some(true) => self.young.entries.get_mut(&probe),
@@ -146,11 +142,11 @@ impl TokenCache {
     }
 
     /// Keeps a token that was just accepted, and gives its entry back.
-    pub fn insert(&mut self, token: &[u8], accepted: Accepted) -> &mut Entry {
+    pub fn insert(&mut self, token: &[u8], accepted: Accepted) -> &mut Entry<Memo> {
         self.keep(Token(token.into()), Entry::new(accepted))
     }
 
-    fn keep(&mut self, token: Token, entry: Entry) -> &mut Entry {
+    fn keep(&mut self, token: Token, entry: Entry<Memo>) -> &mut Entry<Memo> {
         let bytes = cost(&token.0, &entry);
         if self.young.bytes.saturating_add(bytes) > GENERATION_BYTES {
             self.old = core::mem::take(&mut self.young);
@@ -190,12 +186,8 @@ impl TokenCache {
     }
 }
 
-fn cost(token: &[u8], entry: &Entry) -> usize {
-    token
-        .len()
-        .saturating_add(entry.identity.user().len())
-        .saturating_add(MAX_AGENT_BYTES)
-        .saturating_add(ENTRY_BYTES)
+fn cost<Memo>(token: &[u8], entry: &Entry<Memo>) -> usize {
+    token.len().saturating_add(entry.identity.user().len()).saturating_add(ENTRY_BYTES)
 }
 
 #[cfg(test)]
@@ -215,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_token_is_known_until_it_is_refused() {
-        let mut cache = TokenCache::default();
+        let mut cache = TokenCache::<()>::default();
         cache.insert(b"t", accepted("alice", 0, 1));
         assert_eq!(cache.get(b"t", NOW).unwrap().identity.user(), "alice");
         assert!(cache.get(b"T", NOW).is_none());
@@ -225,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_token_dies_with_its_key() {
-        let mut cache = TokenCache::default();
+        let mut cache = TokenCache::<()>::default();
         cache.insert(b"a", accepted("alice", 0, 1));
         cache.insert(b"b", accepted("bob", 0, 2));
         cache.insert(b"c", accepted("carol", 1, 1));
@@ -237,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_million_tokens_take_no_more_room_than_a_few_thousand() {
-        let mut cache = TokenCache::default();
+        let mut cache = TokenCache::<()>::default();
         let mut most = 0;
         for n in 0..100_000 {
             cache.insert(format!("{n:0700}").as_bytes(), accepted("alice", 0, 1));
@@ -263,14 +255,5 @@ mod tests {
                 assert!(!same(&token[..length], &other));
             }
         }
-    }
-
-    #[test]
-    fn a_session_is_made_once_for_a_user_agent() {
-        let mut cache = TokenCache::default();
-        let entry = cache.insert(b"t", accepted("alice", 0, 1));
-        assert_eq!(entry.session(b"curl", |_| [1; 64]), [1; 64]);
-        assert_eq!(entry.session(b"curl", |_| [2; 64]), [1; 64]);
-        assert_eq!(entry.session(b"wget", |_| [2; 64]), [2; 64]);
     }
 }

@@ -36,6 +36,22 @@ impl From<Refusal> for Failure {
     }
 }
 
+/// A credential that is good for one request, as far as its signature and claims go: what is left is to
+/// hold the body against `digests` and then to use up `uses`.
+#[derive(Debug)]
+pub struct Signed {
+    /// Whose it is.
+    pub identity: Identity,
+    /// Which source's key signed it, as in [`Accepted`].
+    pub source: Option<usize>,
+    /// The key that signed it.
+    pub key_fingerprint: [u8; 32],
+    /// What the body must have.
+    pub digests: Vec<BodyDigest>,
+    /// What must not have been used before.
+    pub uses: Vec<OneUse>,
+}
+
 /// A digest that the body must have, because a signature vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyDigest {

@@ -3,13 +3,19 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::{IssuerConfig, JwksConfig, PluginConfig, TargetConfig, VERSION};
+use super::{IssuerConfig, JwksConfig, Mode, PluginConfig, ReplayConfig, TargetConfig, VERSION};
+use crate::authn::claims::is_scope;
+use crate::authn::extract::Schemes;
+use crate::authn::gateway::is_mapped_header;
 use crate::authn::oidc::{Provider, without_slash};
 use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::policy::route::{Access, Destination, Pattern};
-use crate::policy::{KeySource, Policy, RoutePolicy};
+use crate::policy::{KeySource, Policy, RoutePolicy, RouteRules};
 use crate::secret::Secret;
+
+mod schemes;
+mod upstream;
 
 /// What every DID begins with; no issuer's users may.
 pub const DID_PREFIX: &str = "did:";
@@ -49,17 +55,22 @@ pub fn compile(text: &[u8], secret: &dyn Fn(&str) -> Option<String>) -> Result<P
     if errors.0.is_empty() { Ok(policy) } else { Err(errors.0) }
 }
 
-/// What is wrong with the users' prefixes of a list of issuers, with each issuer's place in the list.
+/// What is wrong with the prefixes of users' names, with each one's place in the list. The first is the first
+/// issuer's, then come the other issuers' and the other schemes'; `None` where there is no such source.
 ///
-/// Two issuers whose users could have the same name would share a quota and a memory, so each but the
-/// first has a prefix, none of them the beginning of another, and none that of a DID.
+/// Two sources whose users could have the same name would share a quota and a memory, so each but the first
+/// issuer has a prefix, none of them the beginning of another, and none that of a DID.
 #[must_use]
-pub fn prefix_problems(prefixes: &[&str]) -> Vec<(usize, String)> {
+pub fn prefix_problems(prefixes: &[Option<&str>]) -> Vec<(usize, String)> {
     let mut problems = Vec::new();
     for (at, prefix) in prefixes.iter().enumerate() {
+        let Some(prefix) = prefix else { continue };
         if prefix.is_empty() {
             if at > 0 {
-                problems.push((at, "every issuer but the first needs one, such as \"partner|\"".to_owned()));
+                problems.push((
+                    at,
+                    "every source but the first issuer needs one, such as \"partner|\"".to_owned(),
+                ));
             }
             continue;
         }
@@ -73,10 +84,14 @@ pub fn prefix_problems(prefixes: &[&str]) -> Vec<(usize, String)> {
             problems.push((at, format!("{prefix:?} is the beginning of a DID, or the other way round")));
         }
         for (other_at, other) in prefixes.iter().enumerate() {
-            if at != other_at && !other.is_empty() && other.starts_with(*prefix) {
+            if let Some(other) = other
+                && at != other_at
+                && !other.is_empty()
+                && other.starts_with(*prefix)
+            {
                 problems.push((
                     at,
-                    format!("{prefix:?} is the beginning of {other:?}, which is another issuer's"),
+                    format!("{prefix:?} is the beginning of {other:?}, which is another source's"),
                 ));
             }
         }
@@ -103,8 +118,13 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
     {
         errors.add("public_url", "must be an http or https address without a trailing slash");
     }
-    if config.issuers.is_empty() {
-        errors.add("issuers", "at least one is needed, or nobody can be verified");
+    if config.issuers.is_empty()
+        && config.did.is_none()
+        && config.rotagent.is_none()
+        && config.hmac.is_none()
+        && config.httpsig.is_none()
+    {
+        errors.add("issuers", "an issuer or another method is needed, or nobody can be verified");
     }
     if config.issuers.len() > MAX_ISSUERS {
         errors.add("issuers", format!("at most {MAX_ISSUERS}"));
@@ -112,53 +132,133 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
     if config.routes.len() > MAX_ROUTES {
         errors.add("routes", format!("at most {MAX_ROUTES}"));
     }
-    let prefixes: Vec<&str> = config.issuers.iter().map(|issuer| issuer.user_prefix.as_str()).collect();
-    for (at, problem) in prefix_problems(&prefixes) {
-        errors.add(format!("issuers[{at}].user_prefix"), problem);
-    }
+    let prefixes = check_prefixes(config, errors);
     for (at, issuer) in config.issuers.iter().enumerate() {
-        check_issuer(at, issuer, &config.issuers, errors);
+        check_issuer(at, issuer, config, errors);
     }
+    check_scopes("required_scopes", &config.required_scopes, errors);
 
-    Policy {
+    let mut sources: Vec<KeySource> =
+        config.issuers.iter().map(|issuer| key_source(&issuer.jwks, &issuer.issuer)).collect();
+    let schemes = Schemes {
         providers: config.issuers.iter().map(provider).collect(),
-        sources: config.issuers.iter().map(|issuer| key_source(&issuer.jwks)).collect(),
         reserved: prefixes
             .iter()
+            .flatten()
             .filter(|prefix| !prefix.is_empty())
             .chain([&DID_PREFIX])
             .map(|prefix| (*prefix).into())
             .collect(),
-        routes: routes(config, errors),
+        ..schemes::of(config, secret, &mut sources, errors)
+    };
+    let (routes, rules) = routes(config, errors);
+    Policy {
+        schemes,
+        sources,
+        is_shadow: config.mode == Mode::Shadow,
+        required_scopes: texts(&config.required_scopes),
+        models: upstream::models(config, errors),
+        signer: upstream::signer(config, secret, errors),
+        control_remembers: config.replay == ReplayConfig::Control,
+        routes,
         defaults: Policy::default_routes(),
+        rules,
+        targets: upstream::targets(config, errors),
         engine_authorization: engine_authorization(config, secret, errors),
         control_secret: control_secret(config, secret, errors),
+        control: upstream::control(config, errors),
         resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
     }
 }
 
-fn check_issuer(at: usize, issuer: &IssuerConfig, all: &[IssuerConfig], errors: &mut Errors) {
+fn texts(list: &[String]) -> Vec<Box<str>> {
+    list.iter().map(|text| text.as_str().into()).collect()
+}
+
+/// Every source's prefix, checked against each other.
+fn check_prefixes<'a>(config: &'a PluginConfig, errors: &mut Errors) -> Vec<Option<&'a str>> {
+    let mut named: Vec<(String, Option<&str>)> = config
+        .issuers
+        .iter()
+        .enumerate()
+        .map(|(at, issuer)| (format!("issuers[{at}].user_prefix"), Some(issuer.user_prefix.as_str())))
+        .collect();
+    if named.is_empty() {
+        // The first place is the first issuer's, whether there is one or not.
+        named.push((String::new(), None));
+    }
+    named.extend([
+        ("rotagent.user_prefix".to_owned(), config.rotagent.as_ref().map(|rules| rules.user_prefix.as_str())),
+        ("hmac.user_prefix".to_owned(), config.hmac.as_ref().map(|rules| rules.user_prefix.as_str())),
+        ("httpsig.user_prefix".to_owned(), config.httpsig.as_ref().map(|rules| rules.user_prefix.as_str())),
+    ]);
+    let prefixes: Vec<Option<&str>> = named.iter().map(|(_, prefix)| *prefix).collect();
+    for (at, problem) in prefix_problems(&prefixes) {
+        if let Some((path, _)) = named.get(at) {
+            errors.add(path.clone(), problem);
+        }
+    }
+    prefixes
+}
+
+fn check_scopes(path: &str, scopes: &[String], errors: &mut Errors) {
+    for (at, scope) in scopes.iter().enumerate() {
+        if !is_scope(scope) {
+            errors.add(format!("{path}[{at}]"), "must be one scope, without spaces or quotes");
+        }
+    }
+}
+
+fn check_issuer(at: usize, issuer: &IssuerConfig, config: &PluginConfig, errors: &mut Errors) {
     let path = |field: &str| format!("issuers[{at}].{field}");
     if issuer.issuer.is_empty() {
         errors.add(path("issuer"), "must not be empty");
     }
     let is_same = |other: &IssuerConfig| without_slash(&other.issuer) == without_slash(&issuer.issuer);
-    if all.iter().take(at).any(is_same) {
+    if without_slash(&issuer.issuer) == config.public_url {
+        errors.add(path("issuer"), "is the gateway itself; its own tokens need no entry");
+    }
+    if config.issuers.iter().take(at).any(is_same) {
         errors.add(path("issuer"), "is named twice; give one entry all its audiences");
     }
-    if issuer.audiences.is_empty() || issuer.audiences.iter().any(String::is_empty) {
-        errors.add(path("audiences"), "at least one is needed, and none may be empty");
+    check_audiences(&path("audiences"), &issuer.audiences, errors);
+    check_scopes(&path("required_scopes"), &issuer.required_scopes, errors);
+    for (number, mapping) in issuer.claim_headers.iter().enumerate() {
+        let path = path(&format!("claim_headers[{number}]"));
+        if mapping.claim.is_empty() {
+            errors.add(format!("{path}.claim"), "must not be empty");
+        }
+        if !is_mapped_header(&mapping.header) {
+            errors.add(
+                format!("{path}.header"),
+                "must begin with x-attach-, be in lower case and none of the gateway's own",
+            );
+        }
+        if issuer.claim_headers.iter().take(number).any(|earlier| earlier.header == mapping.header) {
+            errors.add(format!("{path}.header"), "stands here twice");
+        }
     }
-    let jwks = &issuer.jwks;
-    check_target(&path("jwks.keys"), &jwks.keys, errors);
+    check_jwks(&path("jwks"), &issuer.jwks, errors);
+}
+
+fn check_audiences(path: &str, audiences: &[String], errors: &mut Errors) {
+    if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+        errors.add(path, "at least one is needed, and none may be empty");
+    }
+}
+
+fn check_jwks(path: &str, jwks: &JwksConfig, errors: &mut Errors) {
+    check_target(&format!("{path}.keys"), &jwks.keys, errors);
     if let Some(discovery) = &jwks.discovery {
-        check_target(&path("jwks.discovery"), discovery, errors);
+        check_target(&format!("{path}.discovery"), discovery, errors);
     }
-    if jwks.refresh_seconds < 10 {
-        errors.add(path("jwks.refresh_seconds"), "must be at least 10");
+    // Control's own sets are asked for often, so that a key that is taken away is gone at once.
+    let least = if jwks.internal { 1 } else { 10 };
+    if jwks.refresh_seconds < least {
+        errors.add(format!("{path}.refresh_seconds"), format!("must be at least {least}"));
     }
     if jwks.max_stale_seconds < jwks.refresh_seconds {
-        errors.add(path("jwks.max_stale_seconds"), "must be at least refresh_seconds");
+        errors.add(format!("{path}.max_stale_seconds"), "must be at least refresh_seconds");
     }
 }
 
@@ -190,14 +290,18 @@ fn provider(issuer: &IssuerConfig) -> Provider {
     }
 }
 
-fn key_source(jwks: &JwksConfig) -> KeySource {
+fn key_source(jwks: &JwksConfig, name: &str) -> KeySource {
     KeySource {
         keys: target(&jwks.keys),
         discovery: jwks.discovery.as_ref().map(target),
         schedule: Schedule {
             refresh: Duration::from_secs(jwks.refresh_seconds),
             max_stale: Duration::from_secs(jwks.max_stale_seconds),
+            may_be_empty: jwks.internal,
         },
+        name: name.into(),
+        issuer: without_slash(name).into(),
+        is_internal: jwks.internal,
     }
 }
 
@@ -210,8 +314,9 @@ fn target(target: &TargetConfig) -> Target {
     }
 }
 
-fn routes(config: &PluginConfig, errors: &mut Errors) -> Vec<(Pattern, RoutePolicy)> {
+fn routes(config: &PluginConfig, errors: &mut Errors) -> (Vec<(Pattern, RoutePolicy)>, Vec<RouteRules>) {
     let mut routes = Vec::new();
+    let mut rules = Vec::new();
     for (at, route) in config.routes.iter().enumerate() {
         if route.to != Destination::Engine {
             errors.add(format!("routes[{at}].to"), "only the engine can be given routes");
@@ -222,6 +327,16 @@ fn routes(config: &PluginConfig, errors: &mut Errors) -> Vec<(Pattern, RoutePoli
                 "a public route's credentials are not verified, so they cannot travel on",
             );
         }
+        check_scopes(&format!("routes[{at}].scopes"), &route.scopes, errors);
+        let components = route
+            .components
+            .as_ref()
+            .map(|list| schemes::components(&format!("routes[{at}].components"), list, errors).into());
+        let has_rules = !route.scopes.is_empty() || components.is_some();
+        let place = has_rules.then_some(rules.len());
+        if has_rules {
+            rules.push(RouteRules { scopes: texts(&route.scopes).into(), components });
+        }
         match Pattern::parse(&route.path) {
             Ok(pattern) => routes.push((
                 pattern,
@@ -229,12 +344,14 @@ fn routes(config: &PluginConfig, errors: &mut Errors) -> Vec<(Pattern, RoutePoli
                     access: route.access,
                     to: route.to,
                     forward_credential: route.forward_credential,
+                    rules: place,
+                    target: None,
                 },
             )),
             Err(error) => errors.add(format!("routes[{at}].path"), format!("{:?} {error}", route.path)),
         }
     }
-    routes
+    (routes, rules)
 }
 
 fn engine_authorization(
@@ -306,7 +423,7 @@ mod tests {
     #[test]
     fn a_whole_document_compiles() {
         let policy = compile(document().to_string().as_bytes(), &environment).unwrap();
-        assert_eq!(&*policy.providers[0].issuer, "https://idp.example");
+        assert_eq!(&*policy.schemes.providers[0].issuer, "https://idp.example");
         assert_eq!(policy.sources[0].schedule.refresh, Duration::from_secs(600));
         assert_eq!(&*policy.resource_metadata, "http://localhost:8080/.well-known/oauth-protected-resource");
     }
@@ -358,6 +475,7 @@ mod tests {
             (vec!["", "d"], vec![1]),
             (vec!["", "a b"], vec![1]),
         ] {
+            let prefixes: Vec<Option<&str>> = prefixes.into_iter().map(Some).collect();
             let found: Vec<usize> = prefix_problems(&prefixes).into_iter().map(|(at, _)| at).collect();
             assert_eq!(found, wrong, "{prefixes:?}");
         }

@@ -40,13 +40,40 @@ impl JwksCache {
     /// # Errors
     /// [`Missing`]. With [`Missing::Wait`] the root is asked to look for it.
     pub fn find(&mut self, now: UnixMillis, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, Missing> {
+        self.look(now, |keys| keys.find(id, algorithm))
+    }
+
+    /// The key that an HTTP message signature names, by its id or its thumbprint.
+    ///
+    /// # Errors
+    /// As of [`JwksCache::find`].
+    pub fn find_signer(
+        &mut self,
+        now: UnixMillis,
+        id: &str,
+        algorithm: Option<Algorithm>,
+    ) -> Result<&Key, Missing> {
+        self.look(now, |keys| keys.find_signer(id, algorithm))
+    }
+
+    /// Whether [`JwksCache::find_signer`] would find a key; asks nobody for it.
+    #[must_use]
+    pub fn has_signer(&self, now: UnixMillis, id: &str, algorithm: Option<Algorithm>) -> bool {
+        self.serves(now) && self.keys.find_signer(id, algorithm).is_ok()
+    }
+
+    fn look(
+        &mut self,
+        now: UnixMillis,
+        find: impl Fn(&KeySet) -> Result<&Key, NoKey>,
+    ) -> Result<&Key, Missing> {
         if !self.serves(now) {
             return Err(match self.record.turn(now, false, &self.schedule) {
                 Turn::NotBefore(_) => Missing::NoKeys(self.retry_after(now)),
                 Turn::Lead(_) | Turn::Wait => Missing::Wait,
             });
         }
-        match self.keys.find(id, algorithm) {
+        match find(&self.keys) {
             Ok(key) => Ok(key),
             // Only an id that the set does not have can be in the next one.
             Err(NoKey::Unknown) => match self.record.turn(now, true, &self.schedule) {
@@ -63,7 +90,19 @@ impl JwksCache {
     /// Whether the keys may be used.
     #[must_use]
     pub fn serves(&self, now: UnixMillis) -> bool {
-        self.record.serves(now, &self.schedule) && !self.keys.is_empty()
+        self.record.serves(now, &self.schedule) && (self.schedule.may_be_empty || !self.keys.is_empty())
+    }
+
+    /// Whether a key of that id is there, whatever its algorithm.
+    #[must_use]
+    pub fn names(&self, now: UnixMillis, id: &str) -> bool {
+        self.serves(now) && self.keys.names(id)
+    }
+
+    /// Whether there is a key that somebody could be verified with.
+    #[must_use]
+    pub fn can_verify(&self, now: UnixMillis) -> bool {
+        self.serves(now) && !self.keys.is_empty()
     }
 
     /// Seconds after which there may be keys.

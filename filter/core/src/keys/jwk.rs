@@ -5,13 +5,15 @@
 //! that is larger than any honest issuer's.
 
 use super::{Key, KeySet};
-use crate::crypto::{Algorithm, PublicKey, base64url};
+use crate::crypto::{Algorithm, PublicKey, base64url, sha256, to_base64url};
 use crate::json::{self, JsonError, Members, Value};
 
 /// The largest set that is read, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// The most keys that a set may list.
+/// The most keys that an issuer's set may list.
 pub const MAX_KEYS: usize = 100;
+/// The most keys that control's set of authorised keys may list.
+pub const MAX_OWN_KEYS: usize = 500;
 
 /// Why a set was refused; the issuer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum SetError {
     TooLarge,
     /// Not a JSON object with an array `keys`.
     Malformed,
-    /// More than [`MAX_KEYS`].
+    /// More than it may list.
     TooMany,
     /// Not one key that can verify a signature.
     NoUsableKey,
@@ -31,24 +33,37 @@ impl core::fmt::Display for SetError {
         match self {
             Self::TooLarge => write!(f, "larger than {MAX_BYTES} bytes"),
             Self::Malformed => f.write_str("not a JSON Web Key Set"),
-            Self::TooMany => write!(f, "more than {MAX_KEYS} keys"),
+            Self::TooMany => f.write_str("too many keys"),
             Self::NoUsableKey => f.write_str("no key in it can verify a signature"),
         }
     }
 }
 
 impl KeySet {
-    /// Reads a set.
+    /// Reads an issuer's set.
     ///
     /// # Errors
     /// [`SetError`].
     pub fn parse(text: &[u8]) -> Result<Self, SetError> {
+        let keys = Self::read(text, MAX_KEYS)?;
+        if keys.is_empty() { Err(SetError::NoUsableKey) } else { Ok(keys) }
+    }
+
+    /// Reads a set of control's own, which may be empty.
+    ///
+    /// # Errors
+    /// [`SetError`].
+    pub fn parse_own(text: &[u8]) -> Result<Self, SetError> {
+        Self::read(text, MAX_OWN_KEYS)
+    }
+
+    fn read(text: &[u8], max_keys: usize) -> Result<Self, SetError> {
         if text.len() > MAX_BYTES {
             return Err(SetError::TooLarge);
         }
         let set = json::object(text).map_err(|_: JsonError| SetError::Malformed)?;
         let listed = set.get("keys").and_then(Value::as_array).ok_or(SetError::Malformed)?;
-        if listed.len() > MAX_KEYS {
+        if listed.len() > max_keys {
             return Err(SetError::TooMany);
         }
         let mut keys: Vec<Key> = Vec::new();
@@ -60,7 +75,7 @@ impl KeySet {
                 keys.push(key);
             }
         }
-        if keys.is_empty() { Err(SetError::NoUsableKey) } else { Ok(Self(keys)) }
+        Ok(Self(keys))
     }
 }
 
@@ -102,7 +117,28 @@ fn read(jwk: &Members) -> Option<Key> {
         Some(id) => Some(id.as_str()?.into()),
     };
     let fingerprint = public.fingerprint();
-    Some(Key { id, public, fingerprint })
+    Some(Key { id, thumbprint: thumbprint(jwk)?, public, fingerprint })
+}
+
+/// The key's thumbprint (RFC 7638 section 3): the members that make the key, in order, hashed. They were
+/// just read as names and base64url, so that nothing in them needs escaping.
+fn thumbprint(jwk: &Members) -> Option<Box<str>> {
+    let kind = jwk.str("kty")?;
+    let names: &[&str] = match kind {
+        "RSA" => &["e", "kty", "n"],
+        "EC" => &["crv", "kty", "x", "y"],
+        _ => &["crv", "kty", "x"],
+    };
+    let mut text = String::with_capacity(512);
+    for name in names {
+        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+        text.push_str(name);
+        text.push_str("\":\"");
+        text.push_str(jwk.str(name)?);
+        text.push('"');
+    }
+    text.push('}');
+    Some(to_base64url(&sha256(&[text.as_bytes()])).into())
 }
 
 #[cfg(test)]
@@ -143,6 +179,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_also_found_by_its_thumbprint() {
+        // RFC 7638 section 3.1, RFC 8037 appendix A.3, and the test key of the Web Bot Auth drafts.
+        let nameless = RFC.replace(r#","kid":"2011-04-29""#, "");
+        let set = KeySet::parse(nameless.as_bytes()).unwrap();
+        let id = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+        assert!(set.find_signer(id, None).is_ok());
+        assert!(set.find_signer(id, Some(Algorithm::Rs256)).is_ok());
+        assert_eq!(set.find_signer(id, Some(Algorithm::Ps512)), Err(NoKey::Algorithm));
+        assert_eq!(set.find_signer("2011-04-29", None), Err(NoKey::Unknown));
+        for (x, id) in [
+            ("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+            ("JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs", "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U"),
+        ] {
+            let set = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}]}}"#);
+            assert!(KeySet::parse(set.as_bytes()).unwrap().find_signer(id, None).is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_two_keys_have_means_the_one_of_the_stated_algorithm() {
+        let set = RFC.replace(r#""use":"enc","kid":"1""#, r#""kid":"2011-04-29""#);
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        assert_eq!(set.find_signer("2011-04-29", None), Err(NoKey::Unnamed));
+        let found = set.find_signer("2011-04-29", Some(Algorithm::Es256)).unwrap();
+        assert_eq!(found.public.algorithm(), Algorithm::Es256);
+    }
+
+    #[test]
     fn a_set_that_no_honest_issuer_publishes_is_refused() {
         let many = format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 10_000].join(","));
         let large = format!(r#"{{"keys":[],"x":"{}"}}"#, "a".repeat(5 << 20));
@@ -159,6 +223,23 @@ mod tests {
         ] {
             assert_eq!(KeySet::parse(text.as_bytes()), Err(error), "{:.40}", text);
         }
+    }
+
+    #[test]
+    fn a_wallets_curve_is_no_issuers() {
+        // RFC 8812 section 3.1's kind of key, with and without its algorithm, and RSA's with it.
+        let point = r#""kty":"EC","crv":"secp256k1","x":"eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g","y":"SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg""#;
+        let rsa = RFC.replace("RS256", "ES256K");
+        for text in [
+            format!(r#"{{"keys":[{{{point}}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256K"}}]}}"#),
+            format!(r#"{{"keys":[{{{point},"alg":"ES256"}}]}}"#),
+            rsa,
+        ] {
+            assert_eq!(KeySet::parse(text.as_bytes()), Err(SetError::NoUsableKey), "{text}");
+        }
+        assert_eq!(Algorithm::of_name("ES256K"), None);
+        assert!(!Algorithm::ALL.contains(&Algorithm::Es256k));
     }
 
     #[test]

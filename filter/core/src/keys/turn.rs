@@ -45,6 +45,8 @@ pub struct Schedule {
     pub refresh: Duration,
     /// How long a set serves while no newer one can be had.
     pub max_stale: Duration,
+    /// Whether a set without keys is as good as any: control's own sets may be empty.
+    pub may_be_empty: bool,
 }
 
 /// What there is to do.
@@ -93,6 +95,12 @@ impl Record {
         }
     }
 
+    /// The record after a fetch that brought the set that is there already.
+    #[must_use]
+    pub fn confirmed(self, now: UnixMillis) -> Self {
+        Self { fetched_at: now, leased_until: UnixMillis(0), failures: 0, ..self }
+    }
+
     /// The record after a fetch that did not.
     #[must_use]
     pub fn failed(self) -> Self {
@@ -124,11 +132,11 @@ impl Record {
                     .checked_shl(u32::try_from(self.failures.saturating_sub(1)).unwrap_or(u32::MAX))
                     .map_or(MAX_BACKOFF_SECONDS, |seconds| seconds.min(MAX_BACKOFF_SECONDS)),
             )
-        } else if wanted {
-            UNKNOWN_KEY_INTERVAL
-        } else if self.failures > 0 {
+        } else if self.failures > 0 && !wanted {
             // The last good set serves meanwhile.
-            Duration::from_secs(MAX_BACKOFF_SECONDS)
+            Duration::from_secs(MAX_BACKOFF_SECONDS).min(schedule.refresh)
+        } else if wanted {
+            UNKNOWN_KEY_INTERVAL.min(schedule.refresh)
         } else {
             return self.fetched_at.after(schedule.refresh);
         };
@@ -168,8 +176,11 @@ impl Record {
 mod tests {
     use super::*;
 
-    const SCHEDULE: Schedule =
-        Schedule { refresh: Duration::from_secs(600), max_stale: Duration::from_secs(3600) };
+    const SCHEDULE: Schedule = Schedule {
+        refresh: Duration::from_secs(600),
+        max_stale: Duration::from_secs(3600),
+        may_be_empty: false,
+    };
     const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn at(seconds: u64) -> UnixMillis {

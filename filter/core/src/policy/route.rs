@@ -25,6 +25,8 @@ pub enum Destination {
     Filter,
     /// The control service (`attach serve`).
     Control,
+    /// The target that the path names: `/agents/{name}/…`.
+    Target,
     /// The engine at `ENGINE_URL`.
     #[default]
     Engine,
@@ -52,7 +54,7 @@ pub const DEFAULT: &[(&str, Access, Destination)] = &[
     ("/v1/quota/me", Access::Verified, Destination::Control),
     ("/mem/**", Access::Verified, Destination::Control),
     ("/metrics", Access::Verified, Destination::Control),
-    ("/agents/**", Access::Verified, Destination::Control),
+    ("/agents/**", Access::Verified, Destination::Target),
 ];
 
 /// A path that a route names: literal segments, `*` for exactly one, a last `**` for any rest.

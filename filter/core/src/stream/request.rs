@@ -1,50 +1,29 @@
-//! From headers to a decision: public, verified, refused, or not yet.
+//! From headers to a decision: public, known by now, or to be judged.
 
-use core::time::Duration;
 use std::rc::Rc;
 
+use super::forward::{Forwarding, forward, strip_credential};
+use super::pending::{Credentials, Pending};
 use super::stop::Stop;
-use super::{Effect, Env, Flow, Forwarding, Output, Stream};
+use super::{Effect, Env, Flow, Output, Stream, memo, shadow};
+use crate::authn::Refusal;
 use crate::authn::extract::{bearer, usual_bearer};
-use crate::authn::oidc;
-use crate::authn::token_cache::Entry;
-use crate::authn::verdict::Failure;
-use crate::clock::UnixMillis;
 use crate::headers::{Field, Pairs, RequestHead, is_attach, plain_path};
 use crate::policy::RoutePolicy;
 use crate::policy::route::{Access, Destination};
 use crate::reply::LocalReply;
-use crate::stamp;
-
-/// How long a request waits for its issuer's keys.
-pub const KEYS_DEADLINE: Duration = Duration::from_secs(2);
+use crate::stamp::assertion::Assertion;
 
 /// Nothing has been seen yet.
 #[derive(Debug)]
 pub struct Idle;
-
-/// The request waits for its issuer's keys: what it takes to judge it again.
-pub struct FetchingKeys {
-    token: Box<str>,
-    user_agent: Box<[u8]>,
-    route: RoutePolicy,
-    deadline: UnixMillis,
-}
-
-impl core::fmt::Debug for FetchingKeys {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("FetchingKeys")
-            .field("route", &self.route)
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
-    }
-}
 
 impl Idle {
     pub(super) fn on_headers(
         self,
         env: &mut Env<'_>,
         pairs: &Pairs,
+        end_of_stream: bool,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         let head = RequestHead::read(pairs);
@@ -62,46 +41,46 @@ impl Idle {
             strip_credential(env, route, head.authorization != Field::Absent, out);
             return Ok((Stream::Passthrough, Flow::Continue));
         }
+        let is_signed = head.has_signature && env.policy.schemes.httpsig.is_some();
         // Every byte of a credential is looked at once, before its token is known; then it is compared.
-        if let Some(token) = usual_bearer(head.authorization)
-            && let Some(forwarding) = recall(env, token, head.user_agent)
+        if !is_signed
+            && route.rules.is_none()
+            && let Some(token) = usual_bearer(head.authorization)
+            && let Some((forwarding, assertion)) = recall(env, token, head.user_agent, route)
         {
-            return Ok(forward(env, route, forwarding, out));
+            return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
         }
-        let token = bearer(head.authorization).map_err(Stop::Refused)?;
-        match judge(env, token, head.user_agent) {
-            Ok(forwarding) => Ok(forward(env, route, forwarding, out)),
-            Err(Failure::Wait) => {
-                let waiting = FetchingKeys {
-                    token: token.into(),
-                    user_agent: head.user_agent.into(),
-                    route,
-                    deadline: env.now.after(KEYS_DEADLINE),
-                };
-                Ok((Stream::FetchingKeys(Box::new(waiting)), Flow::Pause))
+        let has_credential = head.authorization != Field::Absent;
+        let step = match credentials(env, &head, is_signed, pairs) {
+            Ok(credentials) => {
+                let pending = Pending::new(credentials, &head, path, route, end_of_stream);
+                Box::new(pending).advance(env, out)
             }
-            Err(failure) => Err(failure.into()),
-        }
+            Err(refusal) => Err(Stop::Refused(refusal)),
+        };
+        step.or_else(|stop| shadow::instead_of(stop, env, route, has_credential, out))
     }
 }
 
-impl FetchingKeys {
-    pub(super) fn on_tick(
-        self: Box<Self>,
-        env: &mut Env<'_>,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        match judge(env, &self.token, &self.user_agent) {
-            Ok(forwarding) => {
-                let step = forward(env, self.route, forwarding, out);
-                out.effect(Effect::Resume);
-                Ok(step)
-            }
-            Err(Failure::Wait) if env.now < self.deadline => Ok((Stream::FetchingKeys(self), Flow::Pause)),
-            Err(Failure::Wait) => Err(Stop::late(env, &self.token)),
-            Err(failure) => Err(failure.into()),
+/// What the request says who it is by. All of it must be true.
+fn credentials(
+    env: &Env<'_>,
+    head: &RequestHead<'_>,
+    is_signed: bool,
+    pairs: &Pairs,
+) -> Result<Credentials, Refusal> {
+    let message = is_signed.then(|| pairs.to_vec());
+    let token = match bearer(head.authorization) {
+        Ok(token) => Some(token.into()),
+        Err(Refusal::CredentialMissing) if is_signed => None,
+        Err(Refusal::CredentialMissing | Refusal::CredentialMalformed | Refusal::CredentialEmpty)
+            if env.policy.schemes.is_rotagent_alone() =>
+        {
+            return Err(Refusal::RotagentMissing);
         }
-    }
+        Err(refusal) => return Err(refusal),
+    };
+    Ok(Credentials { token, message })
 }
 
 /// The health check, which the filter answers itself: well while there is a key to verify anyone with.
@@ -116,49 +95,22 @@ fn health(env: &Env<'_>, route: RoutePolicy, out: &mut dyn Output) -> Result<(St
     Ok((Stream::Replied, Flow::Pause))
 }
 
-/// Finds that a token was verified lately.
-fn recall(env: &mut Env<'_>, token: &[u8], user_agent: &[u8]) -> Option<Forwarding> {
-    env.tokens.get(token, env.now).map(|entry| forwarding(entry, user_agent))
-}
-
-/// Verifies a token, if it is not known by now.
-fn judge(env: &mut Env<'_>, token: &str, user_agent: &[u8]) -> Result<Forwarding, Failure> {
-    if let Some(forwarding) = recall(env, token.as_bytes(), user_agent) {
-        return Ok(forwarding);
+/// Finds that a token was verified lately and needs no further look on this route.
+fn recall(
+    env: &mut Env<'_>,
+    token: &[u8],
+    user_agent: &[u8],
+    route: RoutePolicy,
+) -> Option<(Forwarding, Option<Rc<Assertion>>)> {
+    let entry = env.tokens.get(token, env.now)?;
+    if !entry.memo.is_plain {
+        return None;
     }
     let (policy, now) = (env.policy, env.now);
-    let accepted = oidc::authenticate(token, &policy.providers, &policy.reserved, env.keys, env.host, now)?;
-    Ok(forwarding(env.tokens.insert(token.as_bytes(), accepted), user_agent))
-}
-
-fn forwarding(entry: &mut Entry, user_agent: &[u8]) -> Forwarding {
-    let session = entry.session(user_agent, |identity| stamp::session_id(identity, user_agent));
-    Forwarding { session, identity: Rc::clone(&entry.identity) }
-}
-
-fn forward(
-    env: &Env<'_>,
-    route: RoutePolicy,
-    forwarding: Forwarding,
-    out: &mut dyn Output,
-) -> (Stream, Flow) {
-    out.effect(Effect::SetRequestHeader(stamp::USER, forwarding.identity.user().as_bytes()));
-    out.effect(Effect::SetRequestHeader(stamp::SESSION, &forwarding.session));
-    strip_credential(env, route, true, out);
-    (Stream::Forwarding(forwarding), Flow::Continue)
-}
-
-/// Takes the caller's credential off the request, and puts on what its upstream is to have.
-fn strip_credential(env: &Env<'_>, route: RoutePolicy, has_credential: bool, out: &mut dyn Output) {
-    match (route.to, &env.policy.engine_authorization) {
-        _ if route.forward_credential => {}
-        (Destination::Engine, Some(authorization)) => {
-            out.effect(Effect::SetRequestHeader("authorization", authorization.expose()));
-        }
-        _ if has_credential => out.effect(Effect::RemoveRequestHeader("authorization")),
-        _ => {}
-    }
-    if route.to == Destination::Control {
-        out.effect(Effect::SetRequestHeader(stamp::CONTROL_SECRET, env.policy.control_secret.expose()));
-    }
+    let session = memo::session(entry, user_agent);
+    let assertion = policy.signer.as_ref().map(|signer| {
+        let audience = policy.audience(route);
+        memo::assertion(entry, audience, now, |identity| signer.sign(identity, &session, audience, now))
+    });
+    Some((Forwarding { session, identity: Rc::clone(&entry.identity) }, assertion))
 }

@@ -17,6 +17,20 @@ pub enum Stop {
     UnknownIssuer(Box<str>),
     /// The issuer's keys cannot be had: nobody's fault who could read this. Seconds to wait.
     NoKeys(u64),
+    /// The caller lacks this scope: the caller's fault, or whoever gave the token.
+    Scope(Box<str>),
+    /// The model is not the caller's to use.
+    Model,
+    /// No model is named, or not so that every engine would read the same: the caller's fault.
+    ModelUnnamed,
+    /// The body is larger than can be kept while it is judged: the caller's fault.
+    BodyTooLarge,
+    /// So much of the body came while keys were waited for that it cannot be kept. Seconds to wait.
+    Busy(u64),
+    /// Nobody can tell whether the credential was used before.
+    OnceUnknown,
+    /// The token endpoint does not answer, or not with an answer.
+    ExchangeUnavailable,
     /// The path could be read in two ways: the caller's fault.
     Path,
     /// The filter's own route has no such method: the caller's fault.
@@ -40,10 +54,11 @@ impl From<Failure> for Stop {
 
 impl Stop {
     /// The end of a wait for keys that did not come in time: with other keys there, the token's is unknown.
-    pub(super) fn late(env: &Env<'_>, token: &str) -> Self {
-        let issuer = crate::authn::jws::Jws::parse(token).ok().and_then(|jws| {
+    pub(super) fn late(env: &Env<'_>, token: Option<&str>) -> Self {
+        let jws = token.and_then(|token| crate::authn::jws::Jws::parse(token).ok());
+        let issuer = jws.and_then(|jws| {
             let issuer = crate::authn::oidc::without_slash(jws.claims.str("iss")?);
-            env.providers().iter().position(|provider| *provider.issuer == *issuer)
+            env.policy.schemes.providers.iter().position(|provider| *provider.issuer == *issuer)
         });
         match issuer.and_then(|at| env.keys.get(at)) {
             Some(keys) if keys.serves(env.now) => Self::Refused(Refusal::KeyUnknown),
@@ -59,11 +74,52 @@ impl Stop {
             Self::Refused(refusal) => refusal.code(),
             Self::UnknownIssuer(_) => "rotagent_unknown_issuer",
             Self::NoKeys(_) => "keys_unavailable",
+            Self::Scope(_) => "scope_missing",
+            Self::Model => "model_forbidden",
+            Self::ModelUnnamed => "model_unnamed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Busy(_) => "body_before_keys",
+            Self::OnceUnknown => "once_unknown",
+            Self::ExchangeUnavailable => "exchange_unavailable",
             Self::Path => "path_ambiguous",
             Self::Method => "method_not_allowed",
             Self::Unhealthy => "unhealthy",
             Self::Fault => "filter_fault",
         }
+    }
+
+    /// The reason, where shadow mode lets the request go on and counts it.
+    pub(super) fn would_deny(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.label()),
+            Self::UnknownIssuer(_)
+            | Self::NoKeys(_)
+            | Self::Scope(_)
+            | Self::Model
+            | Self::ModelUnnamed
+            | Self::OnceUnknown
+            | Self::ExchangeUnavailable => Some(self.code()),
+            Self::BodyTooLarge
+            | Self::Busy(_)
+            | Self::Path
+            | Self::Method
+            | Self::Unhealthy
+            | Self::Fault => None,
+        }
+    }
+
+    /// Every reason that [`Effect::CountWouldDeny`](super::Effect::CountWouldDeny) can have.
+    pub fn countable() -> impl Iterator<Item = &'static str> {
+        let others = [
+            Self::UnknownIssuer(Box::default()),
+            Self::NoKeys(1),
+            Self::Scope(Box::default()),
+            Self::Model,
+            Self::ModelUnnamed,
+            Self::OnceUnknown,
+            Self::ExchangeUnavailable,
+        ];
+        Refusal::ALL.iter().map(|refusal| refusal.label()).chain(others.map(|stop| stop.code()))
     }
 
     /// What the client is told.
@@ -75,6 +131,41 @@ impl Stop {
                 let text = format!("Unknown Issuer: {issuer}");
                 let body = serde_json::json!({ "error": text, "detail": text });
                 LocalReply::json(401, body.to_string())
+                    .with("www-authenticate", replies.challenge("invalid_token", "Unknown issuer", None))
+            }
+            Self::Scope(scope) => {
+                LocalReply::detail(403, &format!("The token lacks the scope {scope}")).with(
+                    "www-authenticate",
+                    replies.challenge("insufficient_scope", "The token lacks a scope", Some(&scope)),
+                )
+            }
+            Self::Model => LocalReply::detail(403, "You may not use this model").with(
+                "www-authenticate",
+                replies.challenge("insufficient_scope", "The model is not allowed", None),
+            ),
+            Self::ModelUnnamed => LocalReply::detail(
+                403,
+                "You may use certain models only, so the body must be JSON that names one, once, as \"model\"",
+            )
+            .with(
+                "www-authenticate",
+                replies.challenge("insufficient_scope", "The request names no model", None),
+            ),
+            Self::BodyTooLarge => LocalReply::detail(
+                413,
+                "A body that is checked before it goes on must not be larger than 1 MiB",
+            ),
+            Self::Busy(seconds) => {
+                LocalReply::detail(503, "The gateway is getting its issuer's keys; try again")
+                    .with("retry-after", seconds.to_string())
+            }
+            Self::OnceUnknown => {
+                LocalReply::detail(503, "The gateway cannot tell whether this was used before; try again")
+                    .with("retry-after", "1")
+            }
+            Self::ExchangeUnavailable => {
+                LocalReply::detail(503, "The token cannot be exchanged at the moment; try again")
+                    .with("retry-after", "1")
             }
             Self::NoKeys(seconds) => {
                 LocalReply::detail(503, "The token's issuer cannot be reached to verify it; try again")
@@ -95,6 +186,7 @@ impl Stop {
 /// The answers to refused credentials, written once: whoever sends rubbish costs no more than he must.
 #[derive(Debug)]
 pub struct Replies {
+    resource_metadata: Box<str>,
     refused: Vec<(Refusal, Rc<LocalReply>)>,
 }
 
@@ -104,7 +196,11 @@ impl Replies {
     pub fn new(policy: &Policy) -> Self {
         let refused =
             Refusal::ALL.iter().map(|refusal| (*refusal, Rc::new(refused(*refusal, policy)))).collect();
-        Self { refused }
+        Self { resource_metadata: policy.resource_metadata.clone(), refused }
+    }
+
+    fn challenge(&self, error: &str, description: &str, scope: Option<&str>) -> String {
+        challenge(&self.resource_metadata, error, description, scope)
     }
 
     fn refused(&self, refusal: Refusal) -> Rc<LocalReply> {
@@ -117,15 +213,28 @@ impl Replies {
 }
 
 fn refused(refusal: Refusal, policy: &Policy) -> LocalReply {
-    LocalReply::detail(401, refusal.detail()).with(
-        "www-authenticate",
-        // RFC 6750 section 3, RFC 9728 section 5.1. None of the parts can hold a quote.
-        format!(
-            "Bearer error=\"{}\", error_description=\"{}\", resource_metadata=\"{}\"",
-            refusal.oauth_error(),
-            refusal.detail(),
-            policy.resource_metadata
-        ),
+    let detail = refusal.detail();
+    let body = match refusal {
+        // rotagent's clients look for `error`, the gateway's for `detail`.
+        Refusal::RotagentMissing
+        | Refusal::RotagentExpired
+        | Refusal::RotagentClaims
+        | Refusal::RotagentBody
+        | Refusal::RotagentReplay => serde_json::json!({ "error": detail, "detail": detail }),
+        _ => serde_json::json!({ "detail": detail }),
+    };
+    if refusal == Refusal::RotagentReplay {
+        return LocalReply::json(429, body.to_string());
+    }
+    LocalReply::json(401, body.to_string())
+        .with("www-authenticate", challenge(&policy.resource_metadata, refusal.oauth_error(), detail, None))
+}
+
+/// RFC 6750 section 3, RFC 9728 section 5.1. None of the parts can hold a quote.
+fn challenge(metadata: &str, error: &str, description: &str, scope: Option<&str>) -> String {
+    let scope = scope.map_or(String::new(), |scope| format!(", scope=\"{scope}\""));
+    format!(
+        "Bearer error=\"{error}\", error_description=\"{description}\"{scope}, resource_metadata=\"{metadata}\""
     )
 }
 

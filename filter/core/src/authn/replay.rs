@@ -1,0 +1,120 @@
+//! What was used once, in a table that all workers of an Envoy share.
+//!
+//! [`BUCKETS`] shared values of at most [`ENTRIES`] entries each, chosen by the key's hash: a million uses at
+//! a time, 20 MB at most. An entry goes when what it stands for is refused by its age anyway, never before:
+//! a full bucket refuses newcomers. Whoever wants to fill it needs a credential for every entry.
+
+use super::verdict::OneUse;
+
+/// How many shared values there are; a power of two.
+pub const BUCKETS: usize = 4096;
+/// How many entries each may hold.
+pub const ENTRIES: usize = 256;
+/// Half the key, and the second until which it counts.
+const ENTRY_BYTES: usize = 20;
+
+/// What comes of using something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consumed {
+    /// It was not used before.
+    Fresh,
+    /// It was.
+    Used,
+    /// Nobody can tell: the table is full, or its owner does not answer.
+    Unknown,
+}
+
+/// Who remembers. Everybody who asks gets [`Consumed::Fresh`] at most once for a key.
+pub trait OneUseStore {
+    /// Remembers a use.
+    fn consume(&self, one: &OneUse, now_seconds: u64) -> Consumed;
+}
+
+/// What becomes of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Write this in its place.
+    Write(Vec<u8>),
+    /// The key is in it.
+    Used,
+    /// There is no room in it.
+    Full,
+}
+
+/// Which bucket a key is in.
+#[must_use]
+pub fn bucket_of(one: &OneUse) -> usize {
+    let [low, high, ..] = one.key;
+    usize::from(u16::from_le_bytes([low, high])) % BUCKETS
+}
+
+/// A bucket's bytes with one more use in it.
+#[must_use]
+pub fn add(bucket: &[u8], one: &OneUse, now_seconds: u64) -> Bucket {
+    let (_, key) = one.key.split_at(16);
+    let (entries, _) = bucket.as_chunks::<ENTRY_BYTES>();
+    let mut kept = Vec::with_capacity(bucket.len().saturating_add(ENTRY_BYTES));
+    for entry in entries {
+        let (have, until) = entry.split_at(16);
+        let until = until.try_into().map_or(0, u32::from_le_bytes);
+        if u64::from(until) <= now_seconds {
+            continue;
+        }
+        if have == key {
+            return Bucket::Used;
+        }
+        kept.extend_from_slice(entry);
+    }
+    if kept.len() >= ENTRIES.saturating_mul(ENTRY_BYTES) {
+        return Bucket::Full;
+    }
+    kept.extend_from_slice(key);
+    kept.extend_from_slice(&u32::try_from(one.until).unwrap_or(u32::MAX).to_le_bytes());
+    Bucket::Write(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authn::Refusal;
+
+    fn one(key: u8, until: u64) -> OneUse {
+        OneUse { key: [key; 32], until, otherwise: Refusal::RotagentReplay }
+    }
+
+    fn written(bucket: Bucket) -> Vec<u8> {
+        match bucket {
+            Bucket::Write(bytes) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_use_is_remembered_until_it_would_be_refused_anyway() {
+        let bucket = written(add(&[], &one(1, 100), 50));
+        assert_eq!(add(&bucket, &one(1, 100), 50), Bucket::Used);
+        assert_eq!(add(&bucket, &one(1, 200), 99), Bucket::Used);
+        let both = written(add(&bucket, &one(2, 200), 99));
+        assert_eq!(both.len(), 2 * ENTRY_BYTES);
+        assert_eq!(written(add(&both, &one(3, 300), 100)).len(), 2 * ENTRY_BYTES);
+    }
+
+    #[test]
+    fn a_full_bucket_refuses_and_forgets_nothing_that_counts() {
+        let mut bucket = Vec::new();
+        for n in 0..ENTRIES {
+            let mut use_ = one(0, 100);
+            use_.key[16..24].copy_from_slice(&(n as u64).to_le_bytes());
+            bucket = written(add(&bucket, &use_, 50));
+        }
+        assert_eq!(add(&bucket, &one(9, 100), 50), Bucket::Full);
+        assert_eq!(written(add(&bucket, &one(9, 200), 100)).len(), ENTRY_BYTES);
+    }
+
+    #[test]
+    fn a_torn_value_is_read_as_far_as_it_goes() {
+        let bucket = written(add(&[], &one(1, 100), 50));
+        let torn = [&bucket[..], &[1, 2, 3]].concat();
+        assert_eq!(add(&torn, &one(1, 100), 50), Bucket::Used);
+    }
+}
