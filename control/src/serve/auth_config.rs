@@ -36,5 +36,5 @@ impl AuthConfig {
 }
 
 pub(super) async fn read(extract::State(state): extract::State<State>) -> Response {
-    reply::json(StatusCode::OK, &*state.auth_config)
+    reply::json(StatusCode::OK, &state.fixed.auth_config)
 }

@@ -135,7 +135,7 @@ impl<'a> Programs<'a> {
         let values = inherited.filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
         program.environment.extend(values);
         program.folder.clone_from(&settings.folder);
-        let made_of = serve::State::new(settings, Secret::new(secret.as_bytes().to_vec()));
+        let made_of = serve::Options::new(settings, Secret::new(secret.as_bytes().to_vec()));
         program.fingerprint = self
             .print(Service::Control, &[], &[(LOG_LEVEL.to_owned(), settings.log_level.for_tracing().into())])
             .with("port", settings.ports.control.to_string().as_bytes())
