@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Error> {
-    let settings = args.settings.load()?;
+    let settings = args.settings.load_without_secrets()?;
     let path = settings.state_dir.join("secrets").join("control");
     let secret = trust::secret(std::env::var(trust::SECRET_ENV).ok(), &path)?;
     let state = Options::new(&settings, secret).open(unix_now())?;

@@ -56,16 +56,29 @@ impl Options {
     #[must_use]
     pub fn new(settings: &Settings, secret: Secret) -> Self {
         let secrets = settings.state_dir.join("secrets");
+        let issuers = settings.issuers.iter();
+        let wanted = settings
+            .required_scopes
+            .iter()
+            .chain(issuers.flat_map(|issuer| &issuer.required_scopes))
+            .chain(settings.routes.iter().flat_map(|route| &route.scopes));
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in wanted {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        let agents = settings.agents.iter().map(|agent| (agent.target.clone(), agent.identity.clone()));
         Self {
             secret,
             auth_config: AuthConfig::new(settings),
             public_url: settings.public_url.clone(),
             issuers: settings.issuers.iter().map(|issuer| issuer.issuer.clone()).collect(),
-            scopes: Vec::new(),
-            authorized_keys: None,
-            development: false,
-            redis_url: None,
-            agents: BTreeMap::new(),
+            scopes,
+            authorized_keys: settings.rotagent.as_ref().map(|rotagent| rotagent.folder.clone()),
+            development: settings.development && settings.rotagent.is_some(),
+            redis_url: settings.redis_url.clone(),
+            agents: agents.collect(),
             assertion_keys: secrets.join(Purpose::Assertions.file_name()),
             gateway_keys: secrets.join(Purpose::GatewayTokens.file_name()),
         }
