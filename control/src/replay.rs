@@ -23,7 +23,7 @@ const PREFIX: &str = "attach:once:";
 const KEY_CHARS: usize = 64;
 /// The shortest time an entry is kept, in seconds, whatever is asked for: clocks differ.
 const SHORTEST: u64 = 60;
-/// The longest, in seconds: six hours is what development allows a token, and a little for clocks.
+/// The longest, in seconds: a day is what a message signature may last, and a little for clocks.
 const LONGEST: u64 = 25 * 60 * 60;
 
 /// Where entries are remembered.
