@@ -117,6 +117,7 @@ fn subject(claims: &Members, rules: &Provider, reserved: &ReservedPrefixes) -> R
 fn mapped(claims: &Members, rules: &Provider) -> Result<Vec<MappedClaim>, Refusal> {
     let mut mapped = Vec::new();
     for (claim, header) in &rules.claim_headers {
+        let is_list = matches!(claims.get(claim), Some(Value::Array(_)));
         let value = match claims.get(claim) {
             None | Some(Value::Null | Value::Object(_)) => continue,
             Some(Value::String(text)) => text.clone(),
@@ -137,7 +138,7 @@ fn mapped(claims: &Members, rules: &Provider) -> Result<Vec<MappedClaim>, Refusa
         if !fits_header(&value) {
             return Err(Refusal::ClaimUnfit);
         }
-        mapped.push(MappedClaim { header: header.clone(), value: value.into() });
+        mapped.push(MappedClaim { header: header.clone(), value: value.into(), is_list });
     }
     Ok(mapped)
 }
