@@ -1,83 +1,53 @@
-//! The table of credentials: each with what becomes of a request that carries it.
+//! The table of requests: each with what becomes of it.
 //!
 //! The same rows are judged natively by `attach-core` and by the module inside Envoy, so whatever the two
-//! ways differ in shows. A row's tokens are made when the table is, of keys that both sides are given.
+//! ways differ in shows. A row's credentials are made when the table is, of keys that both sides are given.
+//! Rows are sent in their order: what one uses up, a later one finds used.
 
 mod algorithms;
 mod claims;
+mod confusion;
+mod did_keys;
+mod did_wallets;
 mod form;
+mod gateway;
+mod hmac;
+mod rotagent;
+mod signatures;
+mod signed_by;
+mod signed_content;
+mod world;
 
-use serde_json::Value;
-
-use crate::mint::{Key, Mint};
-
-/// Stands before the second issuer's subjects.
-pub const PREFIX: &str = "partner|";
-
-/// Two issuers that are believed, and somebody who is not.
-pub struct World {
-    /// The first issuer: its subjects stand as they are.
-    pub first: Mint,
-    /// A second RS256 key of the first issuer's, so that a token must say which one it means.
-    pub spare: Key,
-    /// The second issuer, whose subjects get [`PREFIX`].
-    pub second: Mint,
-    /// Somebody's own key.
-    pub strangers: Key,
-}
-
-impl World {
-    /// The issuers by their `iss`.
-    #[must_use]
-    pub fn new(first: &str, second: &str) -> Self {
-        let mut second = Mint::new(second, "attach-test");
-        second.keys.retain(|key| matches!(key.algorithm, "ES256" | "EdDSA"));
-        Self {
-            first: Mint::new(first, "attach-test"),
-            spare: Key::new("RS256", "other-rs256"),
-            second,
-            strangers: Key::new("RS256", "others-own"),
-        }
-    }
-
-    /// The audience of the gateway's tokens.
-    #[must_use]
-    pub fn audience(&self) -> &str {
-        &self.first.audience
-    }
-
-    /// The keys that the first issuer publishes.
-    #[must_use]
-    pub fn first_keys(&self) -> Vec<Value> {
-        let mut keys = self.first.jwks();
-        keys.push(self.spare.jwk());
-        keys
-    }
-
-    /// The keys that the second issuer publishes.
-    #[must_use]
-    pub fn second_keys(&self) -> Vec<Value> {
-        self.second.jwks()
-    }
-}
+use crate::sent::Sent;
+pub use world::{AUTHORITY, PREFIX, Service, Signer, World};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was let through, as this user's.
-    User(String),
-    /// It was refused, with this reason in the log.
-    Reason(String),
+    /// It was let through.
+    User {
+        /// As this user's.
+        user: String,
+        /// Sent by this agent.
+        agent: Option<String>,
+    },
+    /// It was refused.
+    Reason {
+        /// The word that the log has for it.
+        reason: String,
+        /// What the client was told.
+        status: u16,
+    },
 }
 
 /// What must become of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// It is let through, as this user's.
-    User(String),
-    /// It is refused for one of these reasons: more than one where Envoy cannot but show the filter another
-    /// request than the one that was sent.
-    Reason(&'static [&'static str]),
+    /// It is let through, as this user's and, if there is one, by this agent.
+    User(String, Option<String>),
+    /// It is refused with this status, for one of these reasons: more than one where Envoy cannot but show
+    /// the filter another request than the one that was sent.
+    Reason(u16, &'static [&'static str]),
 }
 
 /// A row.
@@ -85,8 +55,10 @@ pub enum Expect {
 pub struct Case {
     /// What is special about it.
     pub name: String,
-    /// The values of its `Authorization` headers.
-    pub authorization: Vec<Vec<u8>>,
+    /// What is sent.
+    pub sent: Sent,
+    /// How often the very same was sent before.
+    pub earlier: usize,
     /// What must become of it.
     pub expect: Expect,
 }
@@ -96,10 +68,22 @@ impl Case {
     #[must_use]
     pub fn allows(&self, verdict: &Verdict) -> bool {
         match (&self.expect, verdict) {
-            (Expect::User(want), Verdict::User(have)) => want == have,
-            (Expect::Reason(any), Verdict::Reason(have)) => any.contains(&have.as_str()),
+            (Expect::User(user, agent), Verdict::User { user: have, agent: acting }) => {
+                user == have && agent == acting
+            }
+            (Expect::Reason(code, any), Verdict::Reason { reason, status }) => {
+                // What follows the word is for people.
+                let word = reason.split(':').next().unwrap_or_default();
+                status == code && any.contains(&word)
+            }
             _ => false,
         }
+    }
+
+    /// Whether it must be refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.expect, Expect::Reason(..))
     }
 }
 
@@ -110,8 +94,20 @@ pub fn all(world: &World, now: u64) -> Vec<Case> {
     form::add(&mut rows);
     algorithms::add(&mut rows);
     claims::add(&mut rows);
+    did_keys::add(&mut rows);
+    did_wallets::add(&mut rows);
+    rotagent::add(&mut rows);
+    hmac::add(&mut rows);
+    signatures::add(&mut rows);
+    signed_content::add(&mut rows);
+    signed_by::add(&mut rows);
+    gateway::add(&mut rows);
+    confusion::add(&mut rows);
     rows.cases
 }
+
+/// What every row's path ends in.
+pub const MARK: &str = "-of-table";
 
 /// The table while it grows.
 struct Rows<'a> {
@@ -121,13 +117,40 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// The path of the next row, by which the log tells it from the others.
+    fn path(&self) -> String {
+        format!("/case-{}{MARK}", self.cases.len())
+    }
+
+    /// The next row's request without a body.
+    fn get(&self) -> Sent {
+        Sent::get(AUTHORITY, &self.path())
+    }
+
+    /// The next row's request with a body.
+    fn post(&self, body: impl AsRef<[u8]>) -> Sent {
+        Sent::post(AUTHORITY, &self.path(), body)
+    }
+
+    /// One more row.
+    fn row(&mut self, name: &str, sent: Sent, expect: Expect) {
+        self.cases.push(Case { name: name.to_owned(), sent, earlier: 0, expect });
+    }
+
+    /// A request that is refused with 401 for this reason.
+    fn refuse(&mut self, name: &str, sent: Sent, reason: &'static [&'static str; 1]) {
+        self.row(name, sent, Expect::Reason(401, reason));
+    }
+
+    /// A request that is let through.
+    fn accept(&mut self, name: &str, sent: Sent, user: &str) {
+        self.row(name, sent, Expect::User(user.to_owned(), None));
+    }
+
     /// A request with these `Authorization` headers, refused for one of these reasons.
     fn headers(&mut self, name: &str, values: &[&[u8]], reasons: &'static [&'static str]) {
-        self.cases.push(Case {
-            name: name.to_owned(),
-            authorization: values.iter().map(|value| value.to_vec()).collect(),
-            expect: Expect::Reason(reasons),
-        });
+        let sent = values.iter().fold(self.get(), |sent, value| sent.header("authorization", value));
+        self.row(name, sent, Expect::Reason(401, reasons));
     }
 
     /// A bearer token that is refused.
@@ -146,10 +169,7 @@ impl Rows<'_> {
     }
 
     fn accepted_as(&mut self, name: &str, value: &str, user: &str) {
-        self.cases.push(Case {
-            name: name.to_owned(),
-            authorization: vec![value.as_bytes().to_vec()],
-            expect: Expect::User(user.to_owned()),
-        });
+        let sent = self.get().header("authorization", value);
+        self.accept(name, sent, user);
     }
 }

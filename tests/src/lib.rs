@@ -22,6 +22,7 @@ pub mod native;
 pub mod peers;
 pub mod ports;
 pub mod request;
+pub mod sent;
 pub mod tls;
 pub mod upstream;
 pub mod wait;

@@ -1,15 +1,25 @@
 //! Every good token, and every bad one.
 
+mod did;
+mod message;
+mod padding;
+
+pub use did::{Holder, base58, checksummed, high_s};
+pub use message::{Signing, sha_256, sha_512};
+pub use padding::Padding;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair};
 use rsa::pkcs8::EncodePrivateKey as _;
+use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
 use serde_json::{Map, Value, json};
+use sha2::Digest as _;
 
 /// Every algorithm that is accepted.
 pub const ALGORITHMS: [&str; 9] =
@@ -19,6 +29,21 @@ pub const ALGORITHMS: [&str; 9] =
 #[must_use]
 pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of base64url.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn decode(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
+}
+
+/// Base64 with padding.
+#[must_use]
+pub fn encode_standard(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// Seconds since the epoch.
@@ -31,7 +56,7 @@ pub fn now() -> u64 {
 }
 
 enum Pair {
-    Rsa { pair: Box<RsaKeyPair>, modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa { pair: Box<RsaKeyPair>, private: Box<rsa::RsaPrivateKey> },
     Ec { fixed: Box<EcdsaKeyPair>, der: Box<EcdsaKeyPair> },
     Ed25519(Ed25519KeyPair),
 }
@@ -47,15 +72,15 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new key. RSA keys of one process share two moduli, since to make one takes a second: those whose
-    /// name begins with `other` have the second.
+    /// A new key. RSA keys of one process share a few moduli, since to make one takes a second: those whose
+    /// name begins with `other`, `planner` or `bot` have one of their own.
     ///
     /// # Panics
     /// For an algorithm that is not one of [`ALGORITHMS`].
     #[must_use]
     pub fn new(algorithm: &'static str, id: &str) -> Self {
         let pair = match algorithm.get(..2) {
-            Some("RS" | "PS") => rsa_pair(usize::from(id.starts_with("other"))),
+            Some("RS" | "PS") => rsa_pair(modulus_of(id)),
             Some("ES") => Arc::new(ec_pair(algorithm)),
             Some("Ed") => {
                 let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
@@ -66,12 +91,77 @@ impl Key {
         Self { id: id.to_owned(), algorithm, pair }
     }
 
+    /// The Ed25519 key of a seed, named by its thumbprint.
+    ///
+    /// # Panics
+    /// When it is no seed.
+    #[must_use]
+    pub fn of_seed(seed: &[u8]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("32 bytes");
+        let key = Self { id: String::new(), algorithm: "EdDSA", pair: Arc::new(Pair::Ed25519(pair)) };
+        Self { id: key.thumbprint(), ..key }
+    }
+
+    /// The key's thumbprint (RFC 7638).
+    ///
+    /// # Panics
+    /// When the key has no such members.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let jwk = self.jwk();
+        let names: &[&str] = match jwk["kty"].as_str() {
+            Some("RSA") => &["e", "kty", "n"],
+            Some("EC") => &["crv", "kty", "x", "y"],
+            _ => &["crv", "kty", "x"],
+        };
+        let members = names.iter().map(|name| format!("\"{name}\":{}", jwk[name])).collect::<Vec<_>>();
+        encode(sha2::Sha256::digest(format!("{{{}}}", members.join(","))))
+    }
+
+    /// The public key as PEM.
+    ///
+    /// # Panics
+    /// For a key that is not RSA's.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.rsa().to_public_key().to_public_key_pem(LineEnding::LF).expect("its encoding")
+    }
+
+    /// The private key as PEM.
+    ///
+    /// # Panics
+    /// For a key that is not RSA's.
+    #[must_use]
+    pub fn private_pem(&self) -> String {
+        self.rsa().to_pkcs8_pem(LineEnding::LF).expect("its encoding").to_string()
+    }
+
+    fn rsa(&self) -> &rsa::RsaPrivateKey {
+        match &*self.pair {
+            Pair::Rsa { private, .. } => private,
+            _ => panic!("{} is no RSA key", self.id),
+        }
+    }
+
+    /// The public key's bytes: a point in its long form, or 32 bytes.
+    ///
+    /// # Panics
+    /// For an RSA key.
+    #[must_use]
+    pub fn public(&self) -> Vec<u8> {
+        match &*self.pair {
+            Pair::Ec { fixed, .. } => fixed.public_key().as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Rsa { .. } => panic!("{} is an RSA key", self.id),
+        }
+    }
+
     /// The public key as a JWK with `kid`, `alg` and `use`.
     #[must_use]
     pub fn jwk(&self) -> Value {
         let mut jwk = match &*self.pair {
-            Pair::Rsa { modulus, exponent, .. } => {
-                json!({"kty": "RSA", "n": encode(modulus), "e": encode(exponent)})
+            Pair::Rsa { private, .. } => {
+                json!({"kty": "RSA", "n": encode(private.n().to_bytes_be()), "e": encode(private.e().to_bytes_be())})
             }
             Pair::Ec { fixed, .. } => {
                 let point = &fixed.public_key().as_ref()[1..];
@@ -241,15 +331,19 @@ impl Mint {
     }
 }
 
+/// Which modulus an RSA key of that name has.
+fn modulus_of(id: &str) -> usize {
+    ["other", "planner", "bot"].iter().position(|start| id.starts_with(start)).map_or(0, |place| place + 1)
+}
+
 fn rsa_pair(which: usize) -> Arc<Pair> {
-    static PAIRS: [OnceLock<Arc<Pair>>; 2] = [const { OnceLock::new() }; 2];
+    static PAIRS: [OnceLock<Arc<Pair>>; 4] = [const { OnceLock::new() }; 4];
     Arc::clone(PAIRS[which].get_or_init(|| {
         let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).expect("an RSA key");
         let pkcs8 = key.to_pkcs8_der().expect("its encoding");
         Arc::new(Pair::Rsa {
             pair: Box::new(RsaKeyPair::from_pkcs8(pkcs8.as_bytes()).expect("that key")),
-            modulus: key.n().to_bytes_be(),
-            exponent: key.e().to_bytes_be(),
+            private: Box::new(key),
         })
     }))
 }

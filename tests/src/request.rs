@@ -60,6 +60,12 @@ impl Request {
         Self { body: Some(body.as_ref().to_vec()), ..Self::new("POST", target) }
     }
 
+    /// A request of some method with a body of known length.
+    #[must_use]
+    pub fn with_body(method: &str, target: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Self {
+        Self { body: Some(body.as_ref().to_vec()), ..Self::new(method, target) }
+    }
+
     /// `POST` of JSON.
     #[must_use]
     pub fn post_json(target: impl AsRef<[u8]>, body: &Value) -> Self {

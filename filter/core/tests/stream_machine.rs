@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)] // A test.
 
+#[allow(dead_code, unreachable_pub)] // The fuzzed machine and its rules; the parsers are not tried here.
+#[path = "../fuzz/src/lib.rs"]
+mod fuzz;
+
 use std::time::Duration;
 
 use attach_core::authn::replay::{Consumed, OneUseStore};
@@ -321,112 +325,66 @@ fn no_state_shows_a_token() {
     assert!(!format!("{machine:?}").contains(&token[..20]));
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Headers(Vec<(String, Vec<u8>)>),
-    Trailers(Vec<(String, Vec<u8>)>),
-    Tick,
-    Response,
-    KeysArrive,
-    Later(u64),
-    Close,
-}
-
-fn any_header() -> impl Strategy<Value = (String, Vec<u8>)> {
-    let names = prop::sample::select(vec![
-        ":method",
-        ":path",
-        "authorization",
-        "user-agent",
-        "x-attach-user",
-        "x_attach_session",
-        "X-Attach-Foo",
-        "accept",
+/// A line of a script (`fuzz/src/script.rs`): a header, or something that happens.
+fn any_line() -> impl Strategy<Value = String> {
+    let words = |list: &'static [&'static str]| prop::sample::select(list).prop_map(str::to_owned);
+    let header = (
+        words(&["authorization", "user-agent", "x-attach-user", "x_attach_session", "X-Attach-Foo", "accept", "upgrade"]),
+        "[ -~]{0,40}",
+    )
+        .prop_map(|(name, value)| format!("{name} {value}"));
+    let credential = prop::sample::select(fuzz::world::credentials())
+        .prop_map(|(name, _)| format!("authorization Bearer ${name}"));
+    let path = words(&[
+        "/api/chat", "/healthz", "/auth/config", "/mem/events", "/agent", "/agents/planner/x", "/a/../b", "/admin/x",
+        "/open/x", "/forward/x", "/auth/token", "*", "",
+    ])
+    .prop_map(|path| format!(":path {path}"));
+    let message = words(&[
+        ":method GET", ":method POST", ":method CONNECT", ":authority gateway", ":authority other",
+        "content-digest $digest", "signature-agent \"https://bot.example\"", "$signed", "$signed ;nonce=\"n\"",
+        "signature s=:AAAA:", "signature-input s=()",
     ]);
-    let good = [token("k", "alice", 3600), token("other", "bob", 3600), token("k", "x\ny", 3600)];
-    let values = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..40),
-        prop::sample::select(good.to_vec()).prop_map(|token| bearer(&token).into_bytes()),
-        prop::sample::select(vec![
-            "GET",
-            "POST",
-            "/healthz",
-            "/auth/config",
-            "/api/chat",
-            "/mem/events",
-            "/a/../b",
-            "Bearer "
-        ])
-        .prop_map(|value| value.as_bytes().to_vec()),
-    ];
-    (names, values).prop_map(|(name, value)| (name.to_owned(), value))
+    let happens = words(&[
+        "headers", "headers end", "body {\"model\":", "body \"llama3\"}", "body! $body", "body! tampered", "body end",
+        "body! \"llama3\"}", "large 900", "large 1024", "large 2000", "trailers", "tick", "later 1000", "later 2000",
+        "later 70000", "keys 0", "keys 1", "keys 2", "keys 3", "fails 0", "fails 2", "answer 200 {\"fresh\":true}",
+        "answer 200 {\"fresh\":false}", "answer 200 $exchanged", "answer 200 {}", "answer 400 {}", "answer 503",
+        "answer none", "response", "close", "next",
+    ]);
+    prop_oneof![2 => header, 3 => credential, 2 => path, 3 => message, 6 => happens]
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
-    let headers = || prop::collection::vec(any_header(), 0..8);
-    prop_oneof![
-        4 => headers().prop_map(Step::Headers),
-        1 => headers().prop_map(Step::Trailers),
-        3 => Just(Step::Tick),
-        1 => Just(Step::Response),
-        1 => Just(Step::KeysArrive),
-        1 => (0_u64..3000).prop_map(Step::Later),
-        1 => Just(Step::Close),
-    ]
+/// A whole request of somebody who may come in, so that what follows it finds something begun.
+fn any_request() -> impl Strategy<Value = Vec<String>> {
+    let credential = prop::sample::select(fuzz::world::credentials());
+    (credential, prop::sample::select(&["/api/chat", "/agent", "/mem/events", "/forward/x"][..]), any::<(bool, bool)>())
+        .prop_map(|((name, _), path, (signed, end))| {
+            let mut lines = vec![":method POST".to_owned(), format!(":path {path}"), ":authority gateway".to_owned()];
+            lines.push(format!("authorization Bearer ${name}"));
+            if signed {
+                lines.extend(["content-digest $digest".to_owned(), "$signed".to_owned()]);
+            }
+            lines.push(if end { "headers end" } else { "headers" }.to_owned());
+            lines
+        })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 500 } else { 20_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 1000 } else { 20_000 }))]
 
     #[test]
     fn whatever_comes_there_is_one_reply_at_most_and_nothing_passes_unverified(
-        with_keys in any::<bool>(),
-        steps in prop::collection::vec(any_step(), 1..12),
+        words in prop::sample::subsequence(
+            vec!["shadow", "control", "models", "scopes", "development", "cold"], 0..=4
+        ),
+        first in prop::option::weighted(0.7, any_request()),
+        lines in prop::collection::vec(any_line(), 1..16),
     ) {
-        let mut worker = if with_keys { Worker::with_keys() } else { Worker::without_keys() };
-        let mut machine = Machine::default();
-        let (mut replies, mut resumes, mut paused, mut stamped, mut public, mut closed, mut forwarded) =
-            (0, 0, false, false, false, false, false);
-        for step in steps {
-            let (is_request, (flow, effects)) = match &step {
-                Step::Headers(pairs) => {
-                    public |= pairs.iter().any(|(name, value)| name == ":path" && value.starts_with(b"/auth/config"));
-                    (true, worker.step(&mut machine, Input::RequestHeaders(pairs, true)))
-                }
-                Step::Trailers(pairs) => (true, worker.step(&mut machine, Input::RequestTrailers(pairs))),
-                Step::Tick => (false, worker.step(&mut machine, Input::Tick)),
-                Step::Response => {
-                    let step = worker.step(&mut machine, Input::ResponseHeaders);
-                    // An answer to what never went upstream is somebody else's: the stream is over here.
-                    closed |= !forwarded;
-                    (false, step)
-                }
-                Step::KeysArrive => { worker.keys_arrive(); continue }
-                Step::Later(millis) => { worker.now = worker.now.after(Duration::from_millis(*millis)); continue }
-                Step::Close => { machine.close(); closed = true; continue }
-            };
-            let new_replies = effects.iter().filter(|effect| effect.starts_with("reply")).count();
-            let new_resumes = effects.iter().filter(|effect| *effect == "resume").count();
-            replies += new_replies;
-            resumes += new_resumes;
-            prop_assert!(replies <= 1, "two replies");
-            prop_assert!(resumes <= 1, "two resumes");
-            prop_assert!(new_resumes == 0 || paused, "a resume without a pause");
-            prop_assert!(!closed || effects.is_empty(), "a closed stream does {effects:?}");
-            prop_assert!(new_replies == 0 || flow == Flow::Pause, "a reply and no pause");
-            stamped |= effects.iter().any(|effect| effect.starts_with("set x-attach-user"));
-            forwarded |= (is_request && flow == Flow::Continue) || new_resumes == 1;
-            if is_request && flow == Flow::Continue {
-                prop_assert!(stamped || public, "forwarded without an identity: {step:?}");
-            }
-            if is_request {
-                // A pause ends in a reply, or is one that a tick will end.
-                prop_assert!(flow == Flow::Continue || replies == 1 || closed || machine.is_waiting(), "{step:?}");
-                paused = flow == Flow::Pause;
-            }
-            for effect in &effects {
-                prop_assert!(!effect.starts_with("answer") || replies == 0, "a reply of our own is stamped");
-            }
+        let first = first.unwrap_or_default();
+        let script = [vec![format!("set {}", words.join(" "))], first, lines].concat().join("\n");
+        if let Err(broken) = fuzz::machine::run(&script) {
+            prop_assert!(false, "{broken}:\n{script}");
         }
     }
 }
