@@ -204,9 +204,7 @@ fn document(world: &World) -> Value {
     let keys = |path: &str| json!({ "keys": target(path) });
     let own = |path: &str| json!({ "keys": target(path), "internal": true });
     let audiences = [world.audience()];
-    let issuer = |issuer: &str, prefix: &str, path: &str| {
-        json!({"issuer": issuer, "audiences": audiences, "user_prefix": prefix, "jwks": keys(path)})
-    };
+    let issuer = |issuer: &str, prefix: &str, path: &str| json!({"issuer": issuer, "audiences": audiences, "user_prefix": prefix, "jwks": keys(path)});
     let directory = |place: usize, path: &str| {
         let signer = &world.signers[place];
         json!({"name": signer.name, "agent": signer.agent, "jwks": keys(path)})

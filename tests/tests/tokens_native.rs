@@ -82,12 +82,14 @@ fn every_scheme_keeps_its_times_to_the_second() {
     let service = &world.services[0];
     let did = |claims: Value| holder.token(&holder.claims(world.audience(), &claims));
     let plan = |claims: Value, jti: &str| {
-        let usual = json!({"iss": "planner", "iat": now, "exp": now + 60, "jti": jti, "content_sha256": EMPTY});
+        let usual =
+            json!({"iss": "planner", "iat": now, "exp": now + 60, "jti": jti, "content_sha256": EMPTY});
         planner.token_with(&json!({"kid": null}), &mint::merged(&usual, &claims))
     };
     let gateway = |claims: Value| {
         let url = world.public_url();
-        let usual = json!({"iss": url, "aud": url, "sub": "alice", "act": {"sub": "key:planner"}, "exp": now + 60});
+        let usual =
+            json!({"iss": url, "aud": url, "sub": "alice", "act": {"sub": "key:planner"}, "exp": now + 60});
         world.gateway.token(&mint::merged(&usual, &claims))
     };
     let hmac = |claims: Value| service.token("HS256", &json!({}), &service.claims(world.audience(), &claims));
@@ -104,7 +106,11 @@ fn every_scheme_keeps_its_times_to_the_second() {
         ("rotagent for five minutes", plan(json!({"exp": now + 300}), "c"), true),
         ("rotagent for five minutes and a rounding", plan(json!({"exp": now + 301}), "d"), true),
         ("rotagent for longer", plan(json!({"exp": now + 302}), "e"), false),
-        ("rotagent for five minutes from a minute ahead", plan(json!({"iat": now + 60, "exp": now + 360}), "f"), true),
+        (
+            "rotagent for five minutes from a minute ahead",
+            plan(json!({"iat": now + 60, "exp": now + 360}), "f"),
+            true,
+        ),
         ("rotagent for longer from there", plan(json!({"iat": now + 60, "exp": now + 361}), "g"), false),
         ("rotagent of a minute ahead", plan(json!({"iat": now + 60, "exp": now + 120}), "h"), true),
         ("rotagent of further ahead", plan(json!({"iat": now + 61, "exp": now + 120}), "i"), false),
@@ -130,7 +136,8 @@ fn every_scheme_keeps_its_times_to_the_second() {
         (format!(";created={};expires={}", now, now + day + 1), false),
         (format!(";created={};expires={}", now + 1, now), false),
     ] {
-        let signing = Signing::new(&["@method", "@authority", "@path"], format!("{parameters};keyid=\"bot-eddsa\""));
+        let signing =
+            Signing::new(&["@method", "@authority", "@path"], format!("{parameters};keyid=\"bot-eddsa\""));
         let sent = signing.put(Sent::get(AUTHORITY, "/"), |base| bot.sign(base));
         let verdict = native.judge(&sent);
         assert_eq!(matches!(verdict, Verdict::User { .. }), good, "{parameters}: {verdict:?}");
@@ -192,7 +199,10 @@ fn rotagents_clients_read_its_own_words() {
     ] {
         let (verdict, body) = native.answer(&sent);
         let body = body.unwrap_or_default();
-        assert!(matches!(&verdict, Verdict::Reason { status: have, .. } if *have == status), "{words}: {verdict:?}");
+        assert!(
+            matches!(&verdict, Verdict::Reason { status: have, .. } if *have == status),
+            "{words}: {verdict:?}"
+        );
         assert_eq!((&body["error"], &body["detail"]), (&json!(words), &json!(words)), "{verdict:?}");
     }
 }
@@ -222,14 +232,20 @@ fn a_method_that_is_off_lets_nobody_in_and_says_so_in_the_log() {
         (world.gateway.token(&own), "issuer_unknown"),
     ] {
         let verdict = native.judge(&Sent::get(AUTHORITY, "/").bearer(&token));
-        assert!(matches!(&verdict, Verdict::Reason { reason: have, .. } if have.starts_with(reason)), "{reason}: {verdict:?}");
+        assert!(
+            matches!(&verdict, Verdict::Reason { reason: have, .. } if have.starts_with(reason)),
+            "{reason}: {verdict:?}"
+        );
     }
     // Its headers are no credential, good or bad.
     let parameters = format!(";created={now};keyid=\"bot-eddsa\"");
     let signing = Signing::new(&["@method", "@authority", "@path"], parameters);
     let alone = signing.put(Sent::get(AUTHORITY, "/"), |base| world.signers[0].key("EdDSA").sign(base));
     let verdict = native.judge(&alone);
-    assert!(matches!(&verdict, Verdict::Reason { reason, .. } if reason == "credential_missing"), "{verdict:?}");
+    assert!(
+        matches!(&verdict, Verdict::Reason { reason, .. } if reason == "credential_missing"),
+        "{verdict:?}"
+    );
     let beside = signing.put_raw(Sent::get(AUTHORITY, "/").bearer(&world.first.token("alice")), &[0; 64]);
     assert_eq!(native.judge(&beside), Verdict::User { user: "alice".to_owned(), agent: None });
 }

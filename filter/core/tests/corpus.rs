@@ -99,6 +99,10 @@ fn seeds_of_the_machine_come_where_they_should() {
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/stream_machine").join(seed);
         let text = fs::read_to_string(path).unwrap();
-        assert_eq!(fuzz::machine::run(&text).map(|streams| streams.join(" ")), Ok(became.to_owned()), "{seed}");
+        assert_eq!(
+            fuzz::machine::run(&text).map(|streams| streams.join(" ")),
+            Ok(became.to_owned()),
+            "{seed}"
+        );
     }
 }

@@ -329,28 +329,82 @@ fn no_state_shows_a_token() {
 fn any_line() -> impl Strategy<Value = String> {
     let words = |list: &'static [&'static str]| prop::sample::select(list).prop_map(str::to_owned);
     let header = (
-        words(&["authorization", "user-agent", "x-attach-user", "x_attach_session", "X-Attach-Foo", "accept", "upgrade"]),
+        words(&[
+            "authorization",
+            "user-agent",
+            "x-attach-user",
+            "x_attach_session",
+            "X-Attach-Foo",
+            "accept",
+            "upgrade",
+        ]),
         "[ -~]{0,40}",
     )
         .prop_map(|(name, value)| format!("{name} {value}"));
     let credential = prop::sample::select(fuzz::world::credentials())
         .prop_map(|(name, _)| format!("authorization Bearer ${name}"));
     let path = words(&[
-        "/api/chat", "/healthz", "/auth/config", "/mem/events", "/agent", "/agents/planner/x", "/a/../b", "/admin/x",
-        "/open/x", "/forward/x", "/auth/token", "*", "",
+        "/api/chat",
+        "/healthz",
+        "/auth/config",
+        "/mem/events",
+        "/agent",
+        "/agents/planner/x",
+        "/a/../b",
+        "/admin/x",
+        "/open/x",
+        "/forward/x",
+        "/auth/token",
+        "*",
+        "",
     ])
     .prop_map(|path| format!(":path {path}"));
     let message = words(&[
-        ":method GET", ":method POST", ":method CONNECT", ":authority gateway", ":authority other",
-        "content-digest $digest", "signature-agent \"https://bot.example\"", "$signed", "$signed ;nonce=\"n\"",
-        "signature s=:AAAA:", "signature-input s=()",
+        ":method GET",
+        ":method POST",
+        ":method CONNECT",
+        ":authority gateway",
+        ":authority other",
+        "content-digest $digest",
+        "signature-agent \"https://bot.example\"",
+        "$signed",
+        "$signed ;nonce=\"n\"",
+        "signature s=:AAAA:",
+        "signature-input s=()",
     ]);
     let happens = words(&[
-        "headers", "headers end", "body {\"model\":", "body \"llama3\"}", "body! $body", "body! tampered", "body end",
-        "body! \"llama3\"}", "large 900", "large 1024", "large 2000", "trailers", "tick", "later 1000", "later 2000",
-        "later 70000", "keys 0", "keys 1", "keys 2", "keys 3", "fails 0", "fails 2", "answer 200 {\"fresh\":true}",
-        "answer 200 {\"fresh\":false}", "answer 200 $exchanged", "answer 200 {}", "answer 400 {}", "answer 503",
-        "answer none", "response", "close", "next",
+        "headers",
+        "headers end",
+        "body {\"model\":",
+        "body \"llama3\"}",
+        "body! $body",
+        "body! tampered",
+        "body end",
+        "body! \"llama3\"}",
+        "large 900",
+        "large 1024",
+        "large 2000",
+        "trailers",
+        "tick",
+        "later 1000",
+        "later 2000",
+        "later 70000",
+        "keys 0",
+        "keys 1",
+        "keys 2",
+        "keys 3",
+        "fails 0",
+        "fails 2",
+        "answer 200 {\"fresh\":true}",
+        "answer 200 {\"fresh\":false}",
+        "answer 200 $exchanged",
+        "answer 200 {}",
+        "answer 400 {}",
+        "answer 503",
+        "answer none",
+        "response",
+        "close",
+        "next",
     ]);
     prop_oneof![2 => header, 3 => credential, 2 => path, 3 => message, 6 => happens]
 }
@@ -358,9 +412,14 @@ fn any_line() -> impl Strategy<Value = String> {
 /// A whole request of somebody who may come in, so that what follows it finds something begun.
 fn any_request() -> impl Strategy<Value = Vec<String>> {
     let credential = prop::sample::select(fuzz::world::credentials());
-    (credential, prop::sample::select(&["/api/chat", "/agent", "/mem/events", "/forward/x"][..]), any::<(bool, bool)>())
+    (
+        credential,
+        prop::sample::select(&["/api/chat", "/agent", "/mem/events", "/forward/x"][..]),
+        any::<(bool, bool)>(),
+    )
         .prop_map(|((name, _), path, (signed, end))| {
-            let mut lines = vec![":method POST".to_owned(), format!(":path {path}"), ":authority gateway".to_owned()];
+            let mut lines =
+                vec![":method POST".to_owned(), format!(":path {path}"), ":authority gateway".to_owned()];
             lines.push(format!("authorization Bearer ${name}"));
             if signed {
                 lines.extend(["content-digest $digest".to_owned(), "$signed".to_owned()]);

@@ -43,9 +43,19 @@ fn accepted(rows: &mut Rows<'_>) {
         ("a good signature", &COVERED[..]),
         ("one over @target-uri", &["@method", "@target-uri", "signature-agent"]),
         ("one over @request-target", &["@method", "@authority", "@request-target", "signature-agent"]),
-        ("one over everything of the target", &[
-            "@method", "@authority", "@scheme", "@path", "@query", "@request-target", "@target-uri", "signature-agent",
-        ]),
+        (
+            "one over everything of the target",
+            &[
+                "@method",
+                "@authority",
+                "@scheme",
+                "@path",
+                "@query",
+                "@request-target",
+                "@target-uri",
+                "signature-agent",
+            ],
+        ),
     ] {
         let sent = rows.botted(&Signing::new(covered, rows.by_bot("")), rows.from_bot());
         rows.accept(name, sent, "sig:bot");
@@ -62,7 +72,8 @@ fn accepted(rows: &mut Rows<'_>) {
     }
     let mut sent = rows.from_bot();
     sent.target.push_str("?a=b%20c&d=%C3%A9");
-    let signing = Signing::new(&["@method", "@authority", "@path", "@query", "signature-agent"], rows.by_bot(""));
+    let signing =
+        Signing::new(&["@method", "@authority", "@path", "@query", "signature-agent"], rows.by_bot(""));
     let sent = rows.botted(&signing, sent);
     rows.accept("one over a query", sent, "sig:bot");
     let mut sent = rows.from_bot();
@@ -146,10 +157,13 @@ fn form(rows: &mut Rows<'_>) {
     rows.refuse("expires as text", sent, malformed);
     let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";tag=1")), rows.from_bot());
     rows.refuse("a tag that is a number", sent, malformed);
-    for (name, nonce) in
-        [("an empty nonce", "\"\"".to_owned()), ("a nonce that is a number", "7".to_owned()), ("a nonce of 300 letters", format!("\"{}\"", "n".repeat(300)))]
-    {
-        let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(&format!(";nonce={nonce}"))), rows.from_bot());
+    for (name, nonce) in [
+        ("an empty nonce", "\"\"".to_owned()),
+        ("a nonce that is a number", "7".to_owned()),
+        ("a nonce of 300 letters", format!("\"{}\"", "n".repeat(300))),
+    ] {
+        let sent =
+            rows.botted(&Signing::new(&COVERED, rows.by_bot(&format!(";nonce={nonce}"))), rows.from_bot());
         rows.refuse(name, sent, &["signature_nonce"]);
     }
 }
@@ -229,7 +243,11 @@ fn components(rows: &mut Rows<'_>) {
     rows.refuse("a signature over a field that is not there", sent, &["signature_component_absent"]);
     let all = [&COVERED[..], &["\"@query-param\";name=\"absent\""]].concat();
     let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), rows.from_bot());
-    rows.refuse("a signature over a query's parameter that is not there", sent, &["signature_component_absent"]);
+    rows.refuse(
+        "a signature over a query's parameter that is not there",
+        sent,
+        &["signature_component_absent"],
+    );
     let many: Vec<String> = (0..40).map(|number| format!("x-{number}")).collect();
     let all: Vec<&str> = COVERED.iter().copied().chain(many.iter().map(String::as_str)).collect();
     let sent = many.iter().fold(rows.from_bot(), |sent, name| sent.header(name, "a"));
@@ -267,7 +285,11 @@ fn times(rows: &mut Rows<'_>) {
         ("that is too old", format!(";created={}", now - 400), &["signature_expired"]),
         ("of the beginning of time", ";created=0".to_owned(), &["signature_expired"]),
         ("that has ended", format!(";created={};expires={}", now - 300, now - 90), &["signature_expired"]),
-        ("that ended before it began", format!(";created={};expires={}", now, now - 1), &["signature_expired"]),
+        (
+            "that ended before it began",
+            format!(";created={};expires={}", now, now - 1),
+            &["signature_expired"],
+        ),
         ("for two days", format!(";created={};expires={}", now, now + 2 * 86_400), &["lifetime_too_long"]),
         ("for ever", format!(";created={now};expires=999999999999999"), &["lifetime_too_long"]),
         ("with an end and no beginning", format!(";expires={}", now + 60), &["signature_created"]),
@@ -289,7 +311,9 @@ fn times(rows: &mut Rows<'_>) {
 
 fn targets(rows: &mut Rows<'_>) {
     let foreign = &["signature_authority"];
-    for authority in ["other.example", "gateway.example:8080", "gateway.example.evil.example", "xgateway.example"] {
+    for authority in
+        ["other.example", "gateway.example:8080", "gateway.example.evil.example", "xgateway.example"]
+    {
         let sent = Sent { authority: authority.to_owned(), ..rows.from_bot() };
         let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), sent);
         rows.refuse(&format!("a signature for {authority}"), sent, foreign);
@@ -306,9 +330,19 @@ fn targets(rows: &mut Rows<'_>) {
         ("sent to another path", |sent| sent.target = sent.target.replacen("?", "/x?", 1)),
         ("sent with another query", |sent| sent.target.push_str("&c=d")),
         ("sent without its query", |sent| sent.target.truncate(sent.target.len() - 4)),
-        ("with a field changed", |sent| sent.headers.iter_mut().filter(|(name, _)| name == "accept").for_each(|(_, value)| value.push(b'b'))),
+        ("with a field changed", |sent| {
+            sent.headers
+                .iter_mut()
+                .filter(|(name, _)| name == "accept")
+                .for_each(|(_, value)| value.push(b'b'))
+        }),
         ("with a line more of a field", |sent| sent.headers.push(("accept".to_owned(), b"b".to_vec()))),
-        ("with a field in capitals", |sent| sent.headers.iter_mut().filter(|(name, _)| name == "accept").for_each(|(_, value)| value.make_ascii_uppercase())),
+        ("with a field in capitals", |sent| {
+            sent.headers
+                .iter_mut()
+                .filter(|(name, _)| name == "accept")
+                .for_each(|(_, value)| value.make_ascii_uppercase())
+        }),
     ];
     for (name, change) in changes {
         let mut sent = good(rows);

@@ -71,9 +71,12 @@ fn keys(rows: &mut Rows<'_>) {
     let bot = rows.world.signers[0].clone();
     let key = bot.key("EdDSA");
     let missing = &["signature_key_missing"];
-    for (name, parameters) in
-        [("no keyid", ""), ("an empty keyid", ";keyid=\"\""), ("a keyid that is a number", ";keyid=1"), ("a keyid that is a token", ";keyid=bot-eddsa")]
-    {
+    for (name, parameters) in [
+        ("no keyid", ""),
+        ("an empty keyid", ";keyid=\"\""),
+        ("a keyid that is a number", ";keyid=1"),
+        ("a keyid that is a token", ";keyid=bot-eddsa"),
+    ] {
         let sent = rows.by_key(key, parameters);
         rows.refuse(name, sent, missing);
     }
@@ -138,12 +141,14 @@ fn agents(rows: &mut Rows<'_>) {
     // Two signers on one request.
     let sent = rows.get();
     let bot = Signing::new(&COVERED[..3], rows.by_bot("")).label("a");
-    let crawler = Signing::new(&COVERED[..3], format!(";created={};keyid=\"crawler-eddsa\"", rows.now - 5)).label("b");
+    let crawler =
+        Signing::new(&COVERED[..3], format!(";created={};keyid=\"crawler-eddsa\"", rows.now - 5)).label("b");
     let made = [
         (&bot, rows.world.signers[0].key("EdDSA").sign(bot.base(&sent).as_bytes())),
         (&crawler, rows.world.signers[1].key("EdDSA").sign(crawler.base(&sent).as_bytes())),
     ];
-    let input: Vec<_> = made.iter().map(|(signing, _)| format!("{}={}", signing.label, signing.input())).collect();
+    let input: Vec<_> =
+        made.iter().map(|(signing, _)| format!("{}={}", signing.label, signing.input())).collect();
     let signature: Vec<_> = made
         .iter()
         .map(|(signing, bytes)| format!("{}=:{}:", signing.label, crate::mint::encode_standard(bytes)))
@@ -210,10 +215,12 @@ fn shared(rows: &mut Rows<'_>) {
     rows.refuse("a service's message with another's key", sent, wrong);
     let sent = signed(rows, ";alg=\"ed25519\"", &billing);
     rows.refuse("a service's message that says ed25519", sent, &["signature_key_unknown"]);
-    let signing = Signing::new(covered, format!(";created={};keyid=\"nobody\";alg=\"hmac-sha256\"", rows.now - 5));
+    let signing =
+        Signing::new(covered, format!(";created={};keyid=\"nobody\";alg=\"hmac-sha256\"", rows.now - 5));
     let sent = signing.put(rows.get(), |base| billing.sign("HS256", base));
     rows.refuse("a message of a service that has no key", sent, &["signature_key_unknown"]);
-    let signing = Signing::new(covered, format!(";created={};keyid=\"bot-eddsa\";alg=\"hmac-sha256\"", rows.now - 5));
+    let signing =
+        Signing::new(covered, format!(";created={};keyid=\"bot-eddsa\";alg=\"hmac-sha256\"", rows.now - 5));
     let public = rows.world.signers[0].key("EdDSA").public();
     let sent = signing.put(rows.get(), |base| super::world::code("HS256", &public, base));
     rows.refuse("a message keyed with a public key", sent, &["signature_key_unknown"]);
@@ -222,11 +229,15 @@ fn shared(rows: &mut Rows<'_>) {
     let sent = signing.put(rows.from_bot(), |base| billing.sign("HS256", base));
     rows.refuse("a service's message in a signer's name", sent, &["signature_algorithm"]);
     for (name, change) in [
-        ("a service's message with half a code", (|code: Vec<u8>| code[..16].to_vec()) as fn(Vec<u8>) -> Vec<u8>),
+        (
+            "a service's message with half a code",
+            (|code: Vec<u8>| code[..16].to_vec()) as fn(Vec<u8>) -> Vec<u8>,
+        ),
         ("a service's message without a code", |_| Vec::new()),
         ("a service's message with a code of zeros", |code| vec![0; code.len()]),
     ] {
-        let signing = Signing::new(covered, format!(";created={};keyid=\"billing\";alg=\"hmac-sha256\"", rows.now - 5));
+        let signing =
+            Signing::new(covered, format!(";created={};keyid=\"billing\";alg=\"hmac-sha256\"", rows.now - 5));
         let sent = signing.put(rows.get(), |base| change(billing.sign("HS256", base)));
         rows.refuse(name, sent, wrong);
     }
@@ -236,15 +247,27 @@ fn beside_a_token(rows: &mut Rows<'_>) {
     let alice = rows.world.first.token("alice");
     let good = |rows: &Rows<'_>, sent: Sent| rows.botted(&Signing::new(&COVERED, rows.by_bot("")), sent);
     let sent = good(rows, rows.from_bot().bearer(&alice));
-    rows.row("a user's token and an agent's signature", sent, Expect::User("alice".into(), Some("sig:bot".into())));
+    rows.row(
+        "a user's token and an agent's signature",
+        sent,
+        Expect::User("alice".into(), Some("sig:bot".into())),
+    );
     let did = &rows.world.dids.ed25519;
     let token = did.token(&did.claims(rows.world.audience(), &json!({})));
     let sent = good(rows, rows.from_bot().bearer(&token));
-    rows.row("a DID's token and an agent's signature", sent, Expect::User(did.did.clone(), Some("sig:bot".into())));
+    rows.row(
+        "a DID's token and an agent's signature",
+        sent,
+        Expect::User(did.did.clone(), Some("sig:bot".into())),
+    );
     let with_authorization = [&COVERED[..], &["authorization"]].concat();
     let sent = rows.from_bot().bearer(&alice);
     let sent = rows.botted(&Signing::new(&with_authorization, rows.by_bot("")), sent);
-    rows.row("a signature over the token beside it", sent, Expect::User("alice".into(), Some("sig:bot".into())));
+    rows.row(
+        "a signature over the token beside it",
+        sent,
+        Expect::User("alice".into(), Some("sig:bot".into())),
+    );
     let sent = rows.from_bot().bearer(&rows.world.first.token("mallory"));
     let signing = Signing::new(&with_authorization, rows.by_bot(""));
     let mut sent = rows.botted(&signing, sent);

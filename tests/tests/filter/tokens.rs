@@ -91,7 +91,9 @@ impl Log {
     /// The reason in the next line about a path; empty where it has none.
     fn next(&mut self, path: &str) -> String {
         match self.0.get_mut(path).and_then(Iterator::next) {
-            Some(line) => line["reason"].as_str().filter(|reason| *reason != "-").unwrap_or_default().to_owned(),
+            Some(line) => {
+                line["reason"].as_str().filter(|reason| *reason != "-").unwrap_or_default().to_owned()
+            }
             None => "not in the log".to_owned(),
         }
     }
@@ -118,7 +120,8 @@ impl Arrived<'_> {
     /// Whatever has arrived and no row has accounted for.
     fn unaccounted(self) -> Vec<String> {
         let rest = self.1.into_iter().filter(|(_, seen)| seen.len() > 0);
-        rest.map(|(path, seen)| format!("{path} reached the engine {} times more than it should", seen.len())).collect()
+        rest.map(|(path, seen)| format!("{path} reached the engine {} times more than it should", seen.len()))
+            .collect()
     }
 }
 

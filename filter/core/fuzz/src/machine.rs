@@ -1,7 +1,8 @@
 //! A worker, the streams on it, and what must hold whatever happens to them: the rules in `stream.rs`.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use attach_core::authn::replay::{Consumed, OneUseStore};
@@ -9,6 +10,7 @@ use attach_core::authn::verdict::OneUse;
 use attach_core::clock::UnixMillis;
 use attach_core::crypto::NoHost;
 use attach_core::headers::is_attach;
+use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
@@ -81,8 +83,7 @@ impl OneUseStore for Used {
 }
 
 struct Worker {
-    policy: Policy,
-    replies: Replies,
+    rules: Rc<Rules>,
     keys: Vec<JwksCache>,
     tokens: Tokens,
     assertions: AssertionCache,
@@ -92,14 +93,40 @@ struct Worker {
     let_through: Vec<Vec<u8>>,
 }
 
+/// What a configuration comes to; compiled once, since a fuzzer asks for it a thousand times a second.
+struct Rules {
+    policy: Policy,
+    replies: Replies,
+}
+
+/// The words of the configuration that change it.
+const WORDS: [&str; 5] = ["shadow", "control", "models", "scopes", "development"];
+
+thread_local! {
+    static RULES: RefCell<HashMap<Vec<&'static str>, Rc<Rules>>> = RefCell::default();
+    static KEYS: Vec<KeySet> = (0..world::SOURCES).map(world::published).collect();
+}
+
+impl Rules {
+    fn of(words: &[&str]) -> Rc<Self> {
+        let words: Vec<_> = WORDS.into_iter().filter(|word| words.contains(word)).collect();
+        RULES.with_borrow_mut(|all| {
+            let rules = all.entry(words).or_insert_with_key(|words| {
+                let policy = world::policy(words);
+                assert_eq!(policy.sources.len(), world::SOURCES);
+                Rc::new(Self { replies: Replies::new(&policy), policy })
+            });
+            Rc::clone(rules)
+        })
+    }
+}
+
 impl Worker {
     fn new(words: &[&str]) -> Self {
-        let policy = world::policy(words);
-        assert_eq!(policy.sources.len(), world::SOURCES);
-        let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
+        let rules = Rules::of(words);
+        let keys = rules.policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
         let mut worker = Self {
-            replies: Replies::new(&policy),
-            policy,
+            rules,
             keys,
             tokens: Tokens::default(),
             assertions: AssertionCache::default(),
@@ -116,7 +143,7 @@ impl Worker {
     fn keys_arrive(&mut self, source: usize) {
         let Some(cache) = self.keys.get_mut(source) else { return };
         let record = Record { generation: 1, attempted_at: self.now, fetched_at: self.now, ..cache.record() };
-        cache.adopt(record, world::published(source));
+        KEYS.with(|keys| cache.adopt(record, keys[source].clone()));
     }
 
     fn fetch_fails(&mut self, source: usize) {
@@ -129,8 +156,8 @@ impl Worker {
     fn step(&mut self, machine: &mut Machine, body: &[u8], input: Input<'_>) -> (Flow, Vec<Done>) {
         let mut out = Effects(Vec::new());
         let mut env = Env {
-            policy: &self.policy,
-            replies: &self.replies,
+            policy: &self.rules.policy,
+            replies: &self.rules.replies,
             keys: &mut self.keys,
             tokens: &mut self.tokens,
             assertions: &mut self.assertions,
@@ -324,15 +351,30 @@ impl Seen {
                     rule(world::is_known(&text), || format!("{text} is nobody's agent"))?;
                 } else if name == stamp::CONTROL_SECRET {
                     let path = self.path();
-                    let own = ["/auth", "/mem", "/v1/", "/a2a", "/tasks", "/agents", "/.well-known", "/demo", "/metrics", "/openapi"];
-                    rule(own.iter().any(|start| path.starts_with(start)), || format!("control's secret goes to {path}"))?;
+                    let own = [
+                        "/auth",
+                        "/mem",
+                        "/v1/",
+                        "/a2a",
+                        "/tasks",
+                        "/agents",
+                        "/.well-known",
+                        "/demo",
+                        "/metrics",
+                        "/openapi",
+                    ];
+                    rule(own.iter().any(|start| path.starts_with(start)), || {
+                        format!("control's secret goes to {path}")
+                    })?;
                 }
             }
             Done::Counted => {
-                rule(worker.policy.is_shadow, || "a request is let through unseen".to_owned())?;
+                rule(worker.rules.policy.is_shadow, || "a request is let through unseen".to_owned())?;
                 self.counted = true;
             }
-            Done::Answered => rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?,
+            Done::Answered => {
+                rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?
+            }
             Done::Replied(status) => self.status = *status,
             Done::Removed(_) | Done::Asked { .. } | Done::Resumed => {}
         }
@@ -355,10 +397,16 @@ impl Seen {
     /// Who may go on to an upstream.
     fn may_be_forwarded(&self, worker: &mut Worker) -> Result<(), String> {
         let public = {
-            let method = self.pairs.iter().rev().find(|(name, _)| name == ":method").map(|(_, value)| value.as_slice());
+            let method = self
+                .pairs
+                .iter()
+                .rev()
+                .find(|(name, _)| name == ":method")
+                .map(|(_, value)| value.as_slice());
             let path = self.path();
             let path = path.split(['?', '#']).next().unwrap_or_default().to_owned();
-            worker.policy.route(method.unwrap_or_default(), &path).access == attach_core::policy::route::Access::Public
+            worker.rules.policy.route(method.unwrap_or_default(), &path).access
+                == attach_core::policy::route::Access::Public
         };
         rule(self.user.is_some() || public || self.counted, || "nobody is let through".to_owned())?;
         rule(!(self.user.is_some() && self.counted), || "somebody is counted as refused".to_owned())?;
@@ -370,13 +418,13 @@ impl Seen {
         rule(credential.len() <= 1, || "two credentials".to_owned())?;
         if self.user.as_deref() == Some("key:orchestrator")
             && let Some((_, token)) = credential.first()
-            && !worker.policy.schemes.rotagent.as_ref().is_some_and(|rules| rules.development)
+            && !worker.rules.policy.schemes.rotagent.as_ref().is_some_and(|rules| rules.development)
         {
             let empty = token.ends_with(credential_named("rotagent-empty").as_bytes());
             let signed = if empty { "" } else { BODY };
             rule(self.ended || self.size == 0, || "a signed body goes on before its end".to_owned())?;
             rule(self.body == signed.as_bytes(), || "a body goes on that nobody signed".to_owned())?;
-            if worker.policy.control_remembers {
+            if worker.rules.policy.control_remembers {
                 rule(self.granted >= 1, || "control was not asked, or said no".to_owned())?;
             } else {
                 let token = token.trim_ascii().to_vec();
@@ -390,7 +438,9 @@ impl Seen {
     /// Every pause has an end.
     fn waits(&mut self, worker: &Worker, machine: &Machine, step: &Step) -> Result<(), String> {
         if self.closed || self.replied {
-            return rule(!machine.is_waiting() && !machine.is_asking(), || "a stream that is over waits".to_owned());
+            return rule(!machine.is_waiting() && !machine.is_asking(), || {
+                "a stream that is over waits".to_owned()
+            });
         }
         if machine.is_waiting() {
             let since = *self.waits_since.get_or_insert(worker.now);

@@ -57,9 +57,7 @@ fn rsa_key() -> &'static RsaPrivateKey {
 /// Past the last one.
 #[must_use]
 pub fn published(source: usize) -> KeySet {
-    let okp = |id: &str, who: &str| {
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": to_base64url(&key(who).public())})
-    };
+    let okp = |id: &str, who: &str| json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": to_base64url(&key(who).public())});
     let key = match source {
         0 => okp("idp", "idp"),
         1 => okp("bot", "bot"),
@@ -127,7 +125,8 @@ pub fn policy(words: &[&str]) -> Policy {
 /// Whose key is its name.
 fn did() -> String {
     static DID: OnceLock<String> = OnceLock::new();
-    DID.get_or_init(|| format!("did:key:z{}", base58(&[&[0xed, 0x01][..], &key("did").public()].concat()))).clone()
+    DID.get_or_init(|| format!("did:key:z{}", base58(&[&[0xed, 0x01][..], &key("did").public()].concat())))
+        .clone()
 }
 
 /// Whether a name is one that may be stamped.
@@ -174,8 +173,22 @@ pub fn credentials() -> &'static [(&'static str, String)] {
             ("unfit", oidc(json!({"sub": "alice\r\nx-attach-user: admin"}))),
             ("reserved", oidc(json!({"sub": "key:orchestrator"}))),
             ("unknown-key", token("idp", &json!({"kid": "next"}), &json!({"iss": "https://idp"}))),
-            ("forged", token("", &json!({"kid": "idp"}), &json!({"iss": "https://idp", "aud": "attach", "sub": "admin", "exp": NOW + 600}))),
-            ("foreign", token("", &json!({"kid": "x"}), &json!({"iss": "https://other", "aud": "x", "exp": NOW + 600}))),
+            (
+                "forged",
+                token(
+                    "",
+                    &json!({"kid": "idp"}),
+                    &json!({"iss": "https://idp", "aud": "attach", "sub": "admin", "exp": NOW + 600}),
+                ),
+            ),
+            (
+                "foreign",
+                token(
+                    "",
+                    &json!({"kid": "x"}),
+                    &json!({"iss": "https://other", "aud": "x", "exp": NOW + 600}),
+                ),
+            ),
             ("did", of_did(json!({}))),
             ("did-prefixed", format!("{}.{}", did(), of_did(json!({})))),
             ("did-name", did()),
@@ -231,7 +244,8 @@ fn orchestrated(id: &str, body: &str) -> String {
     let claims = json!({"iss": "orchestrator", "iat": NOW, "exp": NOW + 60, "jti": id,
         "content_sha256": to_hex(&sha256(&[body.as_bytes()]))});
     let input = input(&json!({"alg": "RS256"}), &claims);
-    let signature = rsa_key().sign(Pkcs1v15Sign::new::<sha2::Sha256>(), &sha256(&[input.as_bytes()])).unwrap();
+    let signature =
+        rsa_key().sign(Pkcs1v15Sign::new::<sha2::Sha256>(), &sha256(&[input.as_bytes()])).unwrap();
     format!("{input}.{}", to_base64url(&signature))
 }
 
