@@ -251,6 +251,12 @@ impl Machine {
         matches!(self.stream, Stream::FetchingKeys(_) | Stream::AwaitingBody(_))
     }
 
+    /// Whether it waits for the request's body.
+    #[must_use]
+    pub fn awaits_body(&self) -> bool {
+        matches!(self.stream, Stream::AwaitingBody(_))
+    }
+
     /// Whether a tick can change anything now: keys have come or gone, or the wait is over.
     #[must_use]
     pub fn is_due(&self, keys_changed: bool, now: UnixMillis) -> bool {

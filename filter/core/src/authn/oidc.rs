@@ -54,6 +54,10 @@ pub fn authenticate_jws(
     now: UnixMillis,
 ) -> Result<Accepted, Failure> {
     let algorithm = jws.algorithm()?;
+    // Some issuers write no type, or one of their own; but no issuer's access token is an assertion.
+    if jws.media_type.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().ends_with("assertion+jwt")) {
+        return Err(Refusal::TypeWrong.into());
+    }
     let issuer = match jws.claims.get("iss") {
         Some(Value::String(issuer)) if !issuer.is_empty() => without_slash(issuer),
         _ => return Err(Refusal::IssuerMissing.into()),
