@@ -258,7 +258,8 @@ fn signatures(rows: &mut Rows<'_>) {
     let claims = holder.claims(world.audience(), &json!({}));
     let token = holder.token_but(&claims, |signature| high_s(&signature));
     rows.refused("a secp256k1 signature in its other form", &token, wrong);
-    let changes: [(&str, fn(&mut [u8])); 5] = [
+    type Change = fn(&mut [u8]);
+    let changes: [(&str, Change); 5] = [
         ("whose r is zero", |signature| signature[..32].fill(0)),
         ("whose s is zero", |signature| signature[32..64].fill(0)),
         ("whose r is the group's order", |signature| signature[..32].copy_from_slice(&ORDER)),

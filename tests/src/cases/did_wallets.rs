@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Rows;
 use super::did_keys::ORDER;
+use super::{Forge, Rows};
 use crate::mint::{Holder, base58, high_s};
 
 pub(super) fn add(rows: &mut Rows<'_>) {
@@ -163,7 +163,7 @@ fn algorithms(rows: &mut Rows<'_>) {
 fn signatures(rows: &mut Rows<'_>) {
     let world = rows.world;
     let wrong = &["signature_invalid"];
-    let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 12] = [
+    let changes: [(&str, Forge); 12] = [
         ("in its other form", |signature| high_s(&signature)),
         ("of zeros", |_| vec![0; 65]),
         ("of ones", |_| vec![0xff; 65]),

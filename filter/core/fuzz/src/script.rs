@@ -154,11 +154,10 @@ fn signed(pairs: &Pairs, more: &str) -> Pairs {
 
 /// The header lines of a text, as [`read`] has them.
 pub(crate) fn headers(text: &str) -> Pairs {
-    match read(&format!("{text}\nheaders end")).1.into_iter().find_map(|step| match step {
+    let mut steps = read(&format!("{text}\nheaders end")).1.into_iter();
+    let pairs = steps.find_map(|step| match step {
         Step::Headers(pairs, _) => Some(pairs),
         _ => None,
-    }) {
-        Some(pairs) => pairs,
-        None => Pairs::new(),
-    }
+    });
+    pairs.unwrap_or_default()
 }

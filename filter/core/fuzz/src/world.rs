@@ -264,7 +264,7 @@ pub fn digest(body: &str) -> String {
 /// Base64 with padding.
 fn standard(bytes: &[u8]) -> String {
     let mut text = to_base64url(bytes).replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text
