@@ -41,7 +41,7 @@ struct Once(RefCell<HashMap<usize, Vec<u8>>>);
 impl OneUseStore for Once {
     fn consume(&self, one: &OneUse, now_seconds: u64) -> Consumed {
         let mut buckets = self.0.borrow_mut();
-        let bucket = buckets.entry(replay::bucket_of(one)).or_default();
+        let bucket = buckets.entry(replay::bucket_of(one, &[7; 32])).or_default();
         match replay::add(bucket, one, now_seconds) {
             Bucket::Write(bytes) => {
                 *bucket = bytes;

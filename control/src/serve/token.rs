@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use super::{State, reply};
 use crate::clock::unix_now;
 use crate::trust::{Caller, Stranger};
-use assertion::Assertion;
+use assertion::{Assertion, Claim};
 use form::Form;
 use refusal::{Code, Refusal};
 
@@ -55,7 +55,7 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    claims: &'a BTreeMap<String, String>,
+    claims: &'a BTreeMap<String, Claim>,
     iat: u64,
     exp: u64,
     jti: String,

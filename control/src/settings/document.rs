@@ -33,7 +33,7 @@
 //!   - {user: "hmac:billing", allow: ["llama3*"]}
 //!   - {claim: {header: x-attach-tenant, value: gold}, allow: ["*"]}
 //! prefixes: {rotagent: "key:", hmac: "hmac:", httpsig: "sig:", descope: "descope|"}
-//! httpsig: {components: ["@method", "@authority", "@path", content-digest], max_age_seconds: 300}
+//! httpsig: {components: ["@method", "@authority", "@path", "@query", content-digest], max_age_seconds: 300}
 //! jwks:
 //!   refresh_seconds: 600
 //!   max_stale_seconds: 86400
@@ -117,7 +117,9 @@ impl Default for Document {
             httpsig: Signatures {
                 // The whole request, as far as it says what is to be done. A body's digest counts only where
                 // there is a body.
-                components: ["@method", "@authority", "@path", "content-digest"].map(str::to_owned).into(),
+                components: ["@method", "@authority", "@path", "@query", "content-digest"]
+                    .map(str::to_owned)
+                    .into(),
                 max_age_seconds: default_signature_seconds(),
             },
             jwks: JwksTimes {

@@ -51,7 +51,7 @@ fn issuers(rows: &mut Rows<'_>) {
     let holder = &world.dids.ed25519;
     let claims = |over: Value| holder.claims(world.audience(), &over);
     let token = holder.token(&claims(json!({"iss": world.first.issuer, "sub": "alice"})));
-    rows.refused("a DID's key and an issuer's name", &token, &["did_mismatch"]);
+    rows.refused("a DID's key and an issuer's name", &token, &["key_unknown"]);
     let token = holder
         .token_with(&json!({"kid": "eddsa"}), &claims(json!({"iss": world.first.issuer, "sub": "alice"})));
     rows.refused("a DID's key by an issuer's and its key's name", &token, &["signature_invalid"]);
@@ -61,7 +61,7 @@ fn issuers(rows: &mut Rows<'_>) {
         .first
         .key("EdDSA")
         .token_with(&json!({"kid": holder.key_url()}), &world.first.claims(&json!({})));
-    rows.refused("an issuer's token by a DID's key", &token, &["did_mismatch"]);
+    rows.refused("an issuer's token by a DID's key", &token, &["key_unknown"]);
     let token = world.orchestrators[0].token_with(&json!({"kid": null}), &claims(json!({"iss": holder.did})));
     rows.refused("an orchestrator's key and a DID's name", &token, &["did_algorithm"]);
     let behind = format!("{}.{}", holder.did, world.first.token("alice"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use attach_core::authn::identity::fits_header;
 use attach_core::authn::jws::Jws;
 use attach_core::crypto::base64url;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use crate::signing::Keyring;
@@ -34,7 +34,17 @@ pub(super) struct Assertion {
     pub(super) scope: String,
     /// What else is known of the user.
     #[serde(default)]
-    pub(super) claims: BTreeMap<String, String>,
+    pub(super) claims: BTreeMap<String, Claim>,
+}
+
+/// A claim that travels on.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Claim {
+    /// A text.
+    One(String),
+    /// A list of texts.
+    Many(Vec<String>),
 }
 
 /// Who acts.

@@ -299,7 +299,7 @@ impl Seen {
                 "a stream that is over waits".to_owned()
             });
         }
-        if machine.is_waiting() {
+        if machine.is_waiting() && !machine.awaits_body() {
             let since = *self.waits_since.get_or_insert(worker.now);
             let late = worker.now >= since.after(KEYS_DEADLINE) && matches!(step, Step::Tick);
             rule(!late, || "keys are waited for past the deadline".to_owned())?;
@@ -311,7 +311,7 @@ impl Seen {
             })?;
         }
         let keeps = machine.is_waiting() || machine.is_asking();
-        rule(!keeps || self.size < MAX_KEPT, || format!("{} bytes are kept", self.size))
+        rule(!keeps || self.size <= MAX_KEPT, || format!("{} bytes are kept", self.size))
     }
 }
 

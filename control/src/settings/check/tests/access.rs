@@ -128,7 +128,7 @@ fn a_signature_counts_for_the_gateways_own_names() {
     assert_eq!(httpsig.authorities, ["gateway.example.com", "gw.internal:8443"]);
     let names: Vec<_> = httpsig.directories.iter().map(|directory| directory.name.as_str()).collect();
     assert_eq!(names, ["bot.example", "ai"]);
-    assert_eq!(httpsig.components, ["@method", "@authority", "@path", "content-digest"]);
+    assert_eq!(httpsig.components, ["@method", "@authority", "@path", "@query", "content-digest"]);
     for bad in ["https://a.example", "a.example/x", "a b", "a.example:0"] {
         assert_eq!(
             wrong(with_issuer(&[bot, ("HTTPSIG_AUTHORITIES", bad)])),
