@@ -200,7 +200,9 @@ impl Gateway {
     /// # Panics
     /// When the file system refuses.
     pub fn write_file(&self, name: &str, content: &str) {
-        fs::write(self.folder.join(name), content).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let path = self.folder.join(name);
+        let written = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, content));
+        written.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
     /// `attach up`.

@@ -217,7 +217,7 @@ pub fn base58(bytes: &[u8]) -> String {
             carry /= 58;
         }
     }
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).map(|_| 0);
-    let all = digits.into_iter().chain(zeros).rev();
-    all.map(|digit| char::from(ALPHABET[usize::from(digit)])).collect()
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    digits.resize(digits.len() + zeros, 0);
+    digits.iter().rev().map(|digit| char::from(ALPHABET[usize::from(*digit)])).collect()
 }

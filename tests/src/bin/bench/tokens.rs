@@ -15,7 +15,7 @@ use crate::failure::{During as _, Failure};
 pub(crate) const AUDIENCE: &str = "attach-bench";
 /// So many that each is new again when its turn comes round, since no memory of verified tokens holds them
 /// all: ours is bounded by bytes, and `jwt_authn` is asked without its own.
-pub(crate) const MANY: usize = 25_000;
+pub(crate) const MANY: usize = 50_000;
 const _: () = assert!(MANY * 700 > 4 * GENERATION_BYTES);
 /// How long they are good for, in seconds: longer than any run.
 const LIFE: u64 = 24 * 3600;
