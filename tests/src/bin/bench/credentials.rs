@@ -123,7 +123,7 @@ impl Mint {
     pub(crate) fn forged(&self, scheme: Scheme, method: Method, number: u64) -> String {
         let good = self.fields(scheme, method, number);
         // Behind the last dot of a JWS, or where RFC 9421's begins.
-        let start = good.rfind("=:").map(|at| at + 2).or_else(|| good.rfind('.').map(|at| at + 1));
+        let start = good.find("sig1=:").map(|at| at + 6).or_else(|| good.rfind('.').map(|at| at + 1));
         let (before, signature) = good.split_at(start.unwrap_or_default());
         let other = if signature.starts_with('A') { 'B' } else { 'A' };
         format!("{before}{other}{}", signature.chars().skip(1).collect::<String>())

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::measure::{Measured, Sample};
 use crate::memory::Memory;
-use crate::report::{BARE, NATIVE, paired, shown, signed};
+use crate::report::{BARE, NATIVE, paired};
 use crate::rows::Method::{self, Get, Post};
 use crate::vm::Step;
 
@@ -24,11 +24,13 @@ pub(crate) struct Found {
     pub(crate) module_bytes: u64,
 }
 
-/// The list; what was not measured has a dash.
+/// The list; what was not measured is left out.
 pub(crate) fn goals(found: &Found) -> String {
-    let mut text = format!("{:<62} {:>10}   goal\n", "What it must reach", "measured");
-    let mut line = |what: &str, value: String, goal: &str| {
-        let _ = writeln!(text, "{what:<62} {value:>10}   {goal}");
+    let mut text = format!("{:<66} {:>10}   goal\n", "What it must reach", "measured");
+    let mut line = |what: &str, value: Option<String>, goal: &str| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{what:<66} {value:>10}   {goal}");
+        }
     };
     if let Some(measured) = &found.measured {
         seen(measured, &mut line);
@@ -39,16 +41,16 @@ pub(crate) fn goals(found: &Found) -> String {
     }
     for step in found.vm.iter().flatten() {
         let goal = step.limit.map_or_else(String::new, |limit| format!("≤ {limit} µs"));
-        line(&format!("Inside a VM, median: {}", step.name), format!("{:.1} µs", step.median), &goal);
+        line(&format!("Inside a VM, median: {}", step.name), Some(format!("{:.1} µs", step.median)), &goal);
     }
     for memory in &found.memory {
         memory_lines(memory, &mut line);
     }
-    line("attach.wasm, bytes", found.module_bytes.to_string(), "≤ 2000000");
+    line("attach.wasm, bytes", Some(found.module_bytes.to_string()), "≤ 2000000");
     text
 }
 
-type Line<'a> = dyn FnMut(&str, String, &str) + 'a;
+type Line<'a> = dyn FnMut(&str, Option<String>, &str) + 'a;
 
 /// Credentials that were seen before.
 fn seen(measured: &Measured, line: &mut Line<'_>) {
@@ -57,15 +59,15 @@ fn seen(measured: &Measured, line: &mut Line<'_>) {
     line("… without assertions", micros(bare("attach-plain")), "≤ +9 µs");
     let rate = |mine: &Sample, other: &Sample| mine.per_second / other.per_second;
     let against = compare(measured, "attach-plain", NATIVE, Get, &rate);
-    line("… throughput against jwt_authn with cache", shown(against, 2), "≥ 0.89");
+    line("… throughput against jwt_authn with cache, without assertions", ratio(against), "≥ 0.89");
     let assertion = compare(measured, "attach", "attach-plain", Get, &above);
-    line("… the assertion and the other schemes", micros(assertion), "");
+    line("… what assertions and the other schemes' presence add", micros(assertion), "");
     for (name, what) in
         [("did-key", "did:key"), ("did-pkh", "did:pkh"), ("hmac", "HS256"), ("gateway", "gateway token")]
     {
         line(&format!("{what} seen before, CPU above bare Envoy, GET"), micros(bare(name)), "");
-        let ratio = shown(compare(measured, name, "attach", Get, &times), 2);
-        line("… CPU against an OIDC token seen before", ratio, "1.00");
+        let against = ratio(compare(measured, name, "attach", Get, &times));
+        line(&format!("{what} seen before, CPU against an OIDC token seen before"), against, "1.00");
     }
 }
 
@@ -80,13 +82,13 @@ fn new(measured: &Measured, line: &mut Line<'_>) {
         ("es384-new", "ES384"),
     ] {
         line(&format!("Every token new, {algorithm}, CPU above bare Envoy, GET"), bare(name), "");
-        let ratio = shown(compare(measured, name, "native-new", Get, &times), 2);
-        line("… CPU against jwt_authn's for RS256, the same", ratio, "≤ 1.10");
+        let against = ratio(compare(measured, name, "native-new", Get, &times));
+        line(&format!("Every token new, {algorithm}, CPU against jwt_authn's for RS256"), against, "≤ 1.10");
     }
-    let ratio = shown(compare(measured, "attach-plain-new", "native-new", Get, &times), 2);
-    line("… RS256 without assertions", ratio, "≤ 1.10");
+    let plain = ratio(compare(measured, "attach-plain-new", "native-new", Get, &times));
+    line("Every token new, RS256, the same without assertions", plain, "≤ 1.10");
     let users = micros(compare(measured, "attach-new-users", "attach-new", Get, &above));
-    line("… RS256, each of another user: an assertion each, more", users, "");
+    line("Every token new and of another user: an assertion signed for each", users, "");
     for (name, what) in [
         ("ps256-new", "PS256"),
         ("eddsa-new", "EdDSA"),
@@ -110,10 +112,10 @@ fn once(measured: &Measured, vm: Option<&[Step]>, line: &mut Line<'_>) {
         line(&format!("{what}: CPU above bare Envoy"), micros(bare), "");
         let of = if name == "rotagent" { "RS256" } else { "EdDSA" };
         let added = micros(compare(measured, name, beside, method, &above));
-        line(&format!("… added to the row of a new {of} token"), added, "≤ +25 µs");
+        line(&format!("{what}: added to the row of a new {of} token"), added, "≤ +25 µs");
         if let Some(ed25519) = ed25519.filter(|_| name != "rotagent") {
             let beyond = micros(bare.map(|bare| bare - ed25519.median));
-            line("… beyond Ed25519's median inside a VM", beyond, "");
+            line(&format!("{what}: beyond Ed25519's median inside a VM"), beyond, "");
         }
     }
 }
@@ -124,15 +126,10 @@ fn memory_lines(memory: &Memory, line: &mut Line<'_>) {
     for percent in [10, 50, 100] {
         let value = at(percent).map(|bytes| megabytes(*bytes));
         let what = format!("{} {}: Envoy's RSS after {percent} %", memory.sent, memory.what);
-        line(&what, format!("{} MB", shown(value, 1)), "");
+        line(&what, value.map(|value| format!("{value:.1} MB")), "");
     }
-    if let (Some(first), Some(last)) = (at(10), at(100)) {
-        line(
-            "… more at the end than after 10 %",
-            format!("{:+.1} MB", megabytes(*last) - megabytes(*first)),
-            "flat",
-        );
-    }
+    let more = at(10).zip(at(100)).map(|(first, last)| megabytes(*last) - megabytes(*first));
+    line("… more at the end than after 10 %", more.map(|more| format!("{more:+.1} MB")), memory.goal);
 }
 
 fn above(mine: &Sample, other: &Sample) -> f64 {
@@ -143,8 +140,12 @@ fn times(mine: &Sample, other: &Sample) -> f64 {
     mine.cpu / other.cpu
 }
 
-fn micros(value: Option<f64>) -> String {
-    format!("{} µs", signed(value))
+fn micros(value: Option<f64>) -> Option<String> {
+    value.map(|value| format!("{value:+.1} µs"))
+}
+
+fn ratio(value: Option<f64>) -> Option<String> {
+    value.map(|value| format!("{value:.2}"))
 }
 
 /// One row's figures against another's of the same method.

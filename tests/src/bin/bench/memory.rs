@@ -32,6 +32,8 @@ pub(crate) struct Memory {
     pub(crate) sent: u64,
     /// Resident bytes after each tenth of them.
     pub(crate) resident: Vec<u64>,
+    /// By how much it may grow after the first tenth.
+    pub(crate) goal: &'static str,
 }
 
 /// What is sent.
@@ -48,9 +50,10 @@ pub(crate) enum Flood {
 /// # Errors
 /// When it does not start, a connection breaks, or an answer is not 200.
 pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Memory, Failure> {
-    let what = match flood {
-        Flood::Tokens => "distinct HS256 tokens",
-        Flood::Uses => "signatures in the replay table",
+    let (what, goal) = match flood {
+        Flood::Tokens => ("distinct HS256 tokens", "flat"),
+        // What is good for minutes is remembered for minutes: the table grows up to its bound.
+        Flood::Uses => ("signatures in the replay table", "≤ +20 MB, the table's bound"),
     };
     let envoy = stage.envoy(Variant::Attach, &[Scheme::Hmac])?;
     let (mint, address) = (stage.mint(), envoy.address);
@@ -75,7 +78,7 @@ pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Mem
         resident.push(envoy.resident()?);
         eprintln!("{} of {count} {what}", count * step / STEPS);
     }
-    Ok(Memory { what, sent: count, resident })
+    Ok(Memory { what, sent: count, resident, goal })
 }
 
 /// Sends requests on one connection until there are no more numbers.

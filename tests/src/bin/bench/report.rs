@@ -82,7 +82,7 @@ pub(crate) fn paired(
     median(case.samples.iter().zip(&other.samples).map(|(mine, other)| with(mine, other)))
 }
 
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
@@ -90,11 +90,11 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     Some(f64::midpoint(lower, upper)).filter(|median| median.is_finite())
 }
 
-pub(crate) fn shown(value: Option<f64>, digits: usize) -> String {
+fn shown(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-pub(crate) fn signed(value: Option<f64>) -> String {
+fn signed(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.1}"))
 }
 
