@@ -88,8 +88,7 @@ impl Stage {
         let environment = keys.environment()?;
         let (publisher, server) = (Publisher::start(&keys), Server::start()?);
         let gateway = bootstrap::gateway(&publisher.issuer(), server.address);
-        let native = set(keys.issuer.get(..1).unwrap_or_default());
-        let bootstrap = Bootstrap::render(&gateway, publisher.issuer(), native, module, noop)?;
+        let bootstrap = Bootstrap::render(&gateway, publisher.issuer(), set(&keys.issuer), module, noop)?;
         let mint = Mint { keys, issuer: publisher.issuer(), gateway: bootstrap.public_url()? };
         let driver = Driver::new(gateway.folder(), Lists::new(gateway.folder(), mint))?;
         Ok(Self {

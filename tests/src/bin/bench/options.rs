@@ -14,16 +14,17 @@ usage: make bench [BENCH_ARGS='…']
   --tokens N     how many distinct tokens the row memory sends (default 1000000)
   --uses N       how many signatures the row replay-memory sends (default 300000, at most 600000)
   --rows A,B     only these rows: bare, native, native-verify, noop, attach, attach-plain (no assertions);
-                 seen before: did-key, did-pkh, hmac, gateway; every one new: native-new, attach-new,
-                 attach-plain-new, attach-new-users, rs384-new, rs512-new, es256-new, es384-new, ps256-new,
-                 eddsa-new, did-pkh-new, hmac-new; every request signed: rotagent, httpsig, httpsig-digest;
-                 refused: native-401, attach-401; and, which are no requests by wrk: vm-speed (signatures
-                 in node's V8), memory, replay-memory, and up-again, the time to ready of a second `attach up`
+                 seen before: did-key, did-pkh, hmac, gateway; every one new: native-new, native-es256-new,
+                 native-es384-new, attach-new, attach-plain-new, attach-new-users, rs384-new, rs512-new,
+                 es256-new, es384-new, ps256-new, eddsa-new, did-pkh-new, hmac-new; every request signed:
+                 rotagent, httpsig, httpsig-digest; refused: native-401, attach-401; and, which are no
+                 requests by wrk: vm-speed (signatures in node's V8), memory, replay-memory, and up-again,
+                 the time to ready of a second `attach up`
   --methods A,B  only these: get, post
-  --quick        a first look, 5 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
+  --quick        a first look, some 7 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
 
-All of it takes some 20 minutes on two processors. To shorten it, name rows: what a row is compared with (bare,
-attach, native-new, attach-new, eddsa-new) must be among them.
+All of it takes some 20 minutes on two idle processors. To shorten it, take fewer rounds, one method, or name
+rows; what a row is compared with (bare, attach, native-new, attach-new, eddsa-new) must be among them.
 
 Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM, VM_SPEED_WASM (set by the Makefile); ENVOY_BIN as for
 `make envoy-up`.";

@@ -112,6 +112,8 @@ pub(crate) const ROWS: &[Row] = {
         row("hmac", "… HS256", Attach, Same(Hmac), GET),
         row("gateway", "… gateway token", Attach, Same(Gateway), GET),
         row("native-new", "jwt_authn, every token new", NativeVerifying, New(RS256), BOTH),
+        row("native-es256-new", "… ES256", NativeVerifying, New(Oidc("ES256")), GET),
+        row("native-es384-new", "… ES384", NativeVerifying, New(Oidc("ES384")), GET),
         row("attach-new", "attach.wasm, every token new", Attach, New(RS256), BOTH),
         row("attach-plain-new", "… without assertions", AttachPlain, New(RS256), GET),
         row("attach-new-users", "… each of another user", Attach, New(OidcUsers), GET),
