@@ -88,9 +88,10 @@ test: wasm ## All tests: the logic natively, then the gateway from outside
 	cargo test --package attach-core --package attach-control
 	@$(MAKE) --no-print-directory test-e2e
 
-# test-e2e and what it needs; bench.
+# test-e2e and what it needs; bench; fuzz-smoke.
 -include tests/tests.mk
 -include tests/bench.mk
+-include tests/fuzz.mk
 
 .PHONY: clean
 clean: ## Remove everything that was built

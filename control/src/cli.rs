@@ -1,14 +1,17 @@
 //! The `attach` command line: one file per subcommand, each a thin call of the module that does the work.
 
+mod call;
 mod config;
 mod detach;
 mod doctor;
 mod down;
 mod engine;
 mod idp;
+mod keys;
 mod logs;
 mod serve;
 mod settings_args;
+mod sign;
 mod status;
 mod token;
 mod up;
@@ -44,6 +47,12 @@ pub enum Command {
     Config(config::Args),
     /// Print a token to try the gateway with
     Token(token::Args),
+    /// Make, list and change keys: of those who sign requests, and the gateway's own
+    Keys(keys::Args),
+    /// Sign a request body as an orchestrator does (rotagent), and print the token
+    Sign(sign::Args),
+    /// Sign a request body and send it to URL/agent
+    Call(call::Args),
     /// Look at everything the gateway needs: what is reachable, which keys there are, clocks
     Doctor(doctor::Args),
     /// Run the development identity provider: it trusts everyone, on loopback only
@@ -94,6 +103,15 @@ pub enum Error {
     /// `attach detach` failed.
     #[error(transparent)]
     Detach(#[from] crate::supervise::detach::Failed),
+    /// `attach keys` failed.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// `attach sign` or `attach call` failed.
+    #[error(transparent)]
+    Sign(#[from] sign::Error),
+    /// Nobody answered `attach call`.
+    #[error(transparent)]
+    Call(#[from] crate::orchestrator::CallError),
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -119,6 +137,9 @@ impl Cli {
             Command::Logs(args) => logs::run(args).await?,
             Command::Config(args) => config::run(args).await?,
             Command::Token(args) => token::run(args).await?,
+            Command::Keys(args) => keys::run(args)?,
+            Command::Sign(args) => sign::run(&args)?,
+            Command::Call(args) => return call::run(args).await,
             Command::Doctor(args) => return doctor::run(args).await,
             Command::Idp(args) => idp::run(args).await?,
             Command::Engine(args) => engine::run(args).await?,

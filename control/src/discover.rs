@@ -135,9 +135,8 @@ pub async fn resolve_with(
     }
     if authorities.is_none() {
         let keys = issuers.iter().map(|issuer| (issuer.issuer.setting.as_str(), &issuer.jwks_url));
-        for (setting, url) in
-            keys.chain([("ENGINE_URL", &engine.url)]).filter(|(_, url)| url.scheme() == "https")
-        {
+        let others = keys.chain([("ENGINE_URL", &engine.url)]).chain(unasked(&settings));
+        for (setting, url) in others.filter(|(_, url)| url.scheme() == "https") {
             problems.push(Problem {
                 setting: setting.to_owned(),
                 message: format!(
@@ -151,6 +150,15 @@ pub async fn resolve_with(
     } else {
         Err(DiscoverError::Unreachable(problems))
     }
+}
+
+/// Whom nobody asks at start, with their settings: signers, agents and token endpoints may come up later.
+fn unasked(settings: &Settings) -> impl Iterator<Item = (&str, &Url)> {
+    let directories = settings.httpsig.iter().flat_map(|httpsig| &httpsig.directories);
+    let directories = directories.map(|directory| ("HTTPSIG_DIRECTORIES", &directory.jwks_url));
+    let targets = settings.targets.iter().map(|target| ("A2A_TARGETS", &target.url));
+    let exchanges = settings.exchanges.iter().map(|exchange| (exchange.setting.as_str(), &exchange.endpoint));
+    directories.chain(targets).chain(exchanges)
 }
 
 #[cfg(test)]

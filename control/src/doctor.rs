@@ -15,6 +15,7 @@ use crate::fetch::{Answer, ClientError, Fetcher};
 use crate::settings::{Issuer, Settings};
 use crate::supervise::ports::reachable;
 
+mod access;
 pub mod date;
 pub mod keys;
 
@@ -89,6 +90,7 @@ pub async fn examine(settings: &Settings) -> Result<Report, ClientError> {
         let dev = at == 0 && settings.dev_idp;
         checks.extend(issuer_checks(issuer, dev, &fetcher).await);
     }
+    checks.extend(access::checks(settings, &fetcher).await);
     checks.push(engine_check(settings, &fetcher).await);
 
     let ports = &settings.ports;

@@ -80,28 +80,7 @@ impl Fetcher {
     /// # Errors
     /// The bundle cannot be read.
     pub fn new(authorities: Option<&Path>) -> Result<Self, ClientError> {
-        // A second call finds the first one's provider in place: the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = |reason: String| ClientError {
-            file: authorities.map_or_else(|| "no file".to_owned(), |path| path.display().to_string()),
-            reason,
-        };
-        let certificates = match authorities {
-            Some(path) => {
-                let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?
-            }
-            None => Vec::new(),
-        };
-        let http = reqwest::Client::builder()
-            .tls_certs_only(certificates)
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(DEADLINE)
-            .user_agent(concat!("attach/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| failed(root_cause(&error)))?;
-        Ok(Self { http })
+        Ok(Self { http: client(authorities, DEADLINE)? })
     }
 
     /// `GET`, with a bearer token where there is one.
@@ -133,6 +112,31 @@ impl Fetcher {
     }
 }
 
+/// A bare client with these rules and another deadline, for what is no small answer.
+pub(crate) fn client(authorities: Option<&Path>, deadline: Duration) -> Result<reqwest::Client, ClientError> {
+    // A second call finds the first one's provider in place: the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |reason: String| ClientError {
+        file: authorities.map_or_else(|| "no file".to_owned(), |path| path.display().to_string()),
+        reason,
+    };
+    let certificates = match authorities {
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?
+        }
+        None => Vec::new(),
+    };
+    reqwest::Client::builder()
+        .tls_certs_only(certificates)
+        .redirect(Policy::none())
+        .no_proxy()
+        .timeout(deadline)
+        .user_agent(concat!("attach/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| failed(root_cause(&error)))
+}
+
 async fn read(request: reqwest::RequestBuilder) -> Result<Answer, FetchError> {
     let mut response = request.send().await.map_err(why)?;
     let status = response.status().as_u16();
@@ -156,7 +160,7 @@ fn why(error: reqwest::Error) -> FetchError {
 }
 
 /// What lies at the bottom: "Connection refused" says more than "error sending request".
-fn root_cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = None;
     while let Some(deeper) = cause {

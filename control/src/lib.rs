@@ -1,17 +1,22 @@
 //! Attach Gateway's native side: the control service and everything the `attach` command does.
 
+pub mod authorized_keys;
 pub mod cli;
+pub mod clock;
 pub mod discover;
 pub mod doctor;
 pub mod engine;
 pub mod fetch;
 pub mod idp;
 pub mod logging;
+pub mod orchestrator;
 pub mod render;
+pub mod replay;
 pub mod serve;
 pub mod serving;
 pub mod settings;
 pub mod shutdown;
+pub mod signing;
 pub mod supervise;
 pub mod token;
 pub mod trust;

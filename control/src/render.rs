@@ -2,7 +2,7 @@
 //!
 //! Nothing is asked and nothing is written here; the same input gives the same text, byte for byte, so that
 //! `attach up` can tell by comparing whether Envoy must be restarted. Secrets stand in neither: both name
-//! environment variables of Envoy's process ([`CONTROL_SECRET_ENV`], [`ENGINE_API_KEY_ENV`]).
+//! environment variables of Envoy's process ([`CONTROL_SECRET_ENV`] and its neighbours).
 
 use std::path::PathBuf;
 
@@ -20,6 +20,16 @@ pub mod routes;
 pub const CONTROL_SECRET_ENV: &str = crate::trust::SECRET_ENV;
 /// The variable of Envoy's environment that holds the engine's own key, where there is one.
 pub const ENGINE_API_KEY_ENV: &str = "ENGINE_API_KEY";
+/// The variable of Envoy's environment that holds the key which signs assertions: an Ed25519 seed, base64url.
+pub const ASSERTION_KEY_ENV: &str = "ATTACH_ASSERTION_KEY";
+/// The variable of Envoy's environment that holds the services' shared keys: lines of `kid=secret`.
+pub const HMAC_KEYS_ENV: &str = "ATTACH_HMAC_KEYS";
+
+/// The variable of Envoy's environment that holds the client's secret of an exchange, by its place in the list.
+#[must_use]
+pub fn exchange_secret_env(at: usize) -> String {
+    format!("ATTACH_EXCHANGE_SECRET_{at}")
+}
 
 /// Files that the bootstrap names; absolute, or relative to the folder Envoy starts in.
 #[derive(Clone, Debug)]

@@ -89,12 +89,14 @@ pub async fn observe(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
     };
-    tracing::info!(
-        %method,
-        route = route.as_deref().unwrap_or("none"),
-        status = response.status().as_u16(),
-        microseconds = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
+    let route = route.as_deref().unwrap_or("none");
+    let status = response.status();
+    let microseconds = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+    // The filter asks for keys every few seconds; that all is well need not be said each time.
+    if route.starts_with("/internal/") && status.is_success() {
+        tracing::debug!(%method, route, status = status.as_u16(), microseconds, "request");
+    } else {
+        tracing::info!(%method, route, status = status.as_u16(), microseconds, "request");
+    }
     response
 }

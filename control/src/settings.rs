@@ -6,8 +6,7 @@
 //! 3. Nothing stops at the first mistake: [`load`] returns either [`Settings`] that are right in themselves
 //!    or every [`Problem`], each with the setting, the value (never a secret) and what to write instead.
 //! 4. Relative paths count from the env file's folder, which is the current one when there is no env file.
-//! 5. A name that belongs to a later version is a notice, unless leaving it out would weaken what the
-//!    operator asked for: then it is an error ([`names`]).
+//! 5. A name that belongs to a later version is a notice ([`names`]).
 //!
 //! Checking needs no network; what must be asked of others is [`crate::discover`]'s.
 
@@ -16,19 +15,22 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use attach_core::config::RouteConfig;
+use attach_core::config::{ClaimHeaderConfig, GrantConfig, Mode, ModelRuleConfig, RouteConfig};
 use url::Url;
 
+pub mod access;
 mod check;
 pub mod document;
 pub mod env_file;
 pub mod names;
 mod prefix;
 mod problem;
+mod rules;
 mod secret;
 pub mod url_rules;
 mod values;
 
+pub use access::{Agent, Directory, Exchange, Hmac, HmacKey, Httpsig, Method, Rotagent, Target};
 pub use problem::{Invalid, Problem};
 pub use secret::Secret;
 
@@ -50,6 +52,9 @@ pub struct Sources {
     pub folder: PathBuf,
     /// The process's environment.
     pub environment: BTreeMap<OsString, OsString>,
+    /// Whether this process is not given the secrets of others, as `attach serve` is not: that one is
+    /// missing is then no mistake.
+    pub secrets_withheld: bool,
 }
 
 impl Sources {
@@ -93,10 +98,41 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where `attach` keeps the gateway's state, absolute.
     pub state_dir: PathBuf,
-    /// `OIDC_ISSUER` or the dev identity provider first, then the YAML file's. Never empty.
+    /// `AUTH_METHODS`, or what the other settings make of it; never empty, in [`Method::ALL`]'s order.
+    pub methods: Vec<Method>,
+    /// `AUTH_MODE`.
+    pub mode: Mode,
+    /// `OIDC_ISSUER` or the dev identity provider first, then Descope's where tokens are exchanged for its,
+    /// then the YAML file's. Empty where `AUTH_METHODS` leaves `oidc` out.
     pub issuers: Vec<Issuer>,
-    /// Whether the first issuer is the built-in dev identity provider, because `OIDC_ISSUER` is not set.
+    /// Whether the first issuer is the built-in dev identity provider, because none is set.
     pub dev_idp: bool,
+    /// What a DID's, a service's or an orchestrator's token may name in `aud`: `OIDC_AUD` and `PUBLIC_URL`.
+    pub audiences: Vec<String>,
+    /// `DID_ALLOW`; `None`: DID tokens are off.
+    pub did_allow: Option<Vec<String>>,
+    /// rotagent's signed requests; `None`: off.
+    pub rotagent: Option<Rotagent>,
+    /// JWTs with shared keys; `None`: off.
+    pub hmac: Option<Hmac>,
+    /// HTTP message signatures; `None`: off.
+    pub httpsig: Option<Httpsig>,
+    /// `APP_ENV=development`.
+    pub development: bool,
+    /// Tokens that are swapped for one of an issuer's.
+    pub exchanges: Vec<Exchange>,
+    /// `REQUIRED_SCOPES`.
+    pub required_scopes: Vec<String>,
+    /// Scopes that the operator grants.
+    pub grants: Vec<GrantConfig>,
+    /// Which models a caller may use.
+    pub models: Vec<ModelRuleConfig>,
+    /// `REDIS_URL`: where all Envoys together remember what may be used once.
+    pub redis_url: Option<Secret>,
+    /// `A2A_TARGETS`.
+    pub targets: Vec<Target>,
+    /// `A2A_AGENTS`.
+    pub agents: Vec<Agent>,
     /// What the login page and `attach token` need to know of Auth0.
     pub auth0: Auth0,
     /// The engine behind the gateway.
@@ -150,8 +186,14 @@ pub struct Issuer {
     pub audiences: Vec<String>,
     /// Where its keys are, when the operator says so; else discovery finds out.
     pub jwks_url: Option<Url>,
+    /// The setting that says where: `OIDC_JWKS_URL`, `issuers[0].jwks_url`; for messages.
+    pub jwks_setting: String,
     /// Stands before its subjects; empty for the first issuer alone.
     pub user_prefix: String,
+    /// What its tokens must grant.
+    pub required_scopes: Vec<String>,
+    /// Claims that travel on.
+    pub claim_headers: Vec<ClaimHeaderConfig>,
 }
 
 /// What the login page and `attach token` need to know of Auth0 (or any client-credentials issuer).

@@ -38,6 +38,11 @@ pub enum TokenError {
     /// The issuer could not be found out about.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
+    /// Nobody issues tokens.
+    #[error(
+        "there is no issuer to fetch a token from, since AUTH_METHODS leaves oidc out: `attach sign` makes rotagent's tokens, and wallets and services make their own"
+    )]
+    NoIssuer,
     /// The issuer wants a client, and none is set.
     #[error(
         "{issuer} grants tokens to clients it knows: set AUTH0_CLIENT and AUTH0_SECRET to a client of yours \
@@ -90,10 +95,8 @@ pub enum TokenError {
 /// See [`TokenError`].
 pub async fn fetch(settings: &Settings, wish: &Wish) -> Result<Secret, TokenError> {
     let fetcher = discover::fetcher(settings)?;
-    let (issuer, set_audience) = match settings.first_issuer() {
-        Some(issuer) => (issuer.issuer.clone(), issuer.audiences.first().cloned().unwrap_or_default()),
-        None => (String::new(), String::new()),
-    };
+    let first = settings.first_issuer().ok_or(TokenError::NoIssuer)?;
+    let (issuer, set_audience) = (first.issuer.clone(), first.audiences.first().cloned().unwrap_or_default());
     let audience = wish.audience.clone().unwrap_or(set_audience);
     let (client, secret) = if settings.dev_idp {
         (DEV_CLIENT, None)
@@ -111,11 +114,15 @@ pub async fn fetch(settings: &Settings, wish: &Wish) -> Result<Secret, TokenErro
 
     let expires_in = wish.expires_in.map(|seconds| seconds.to_string());
     let subject = settings.dev_idp.then(|| wish.subject.as_deref().unwrap_or(DEV_USER));
+    // A token to try with must get through: the dev identity provider grants what is asked for.
+    let required = settings.required_scopes.iter().chain(&first.required_scopes);
+    let required = required.map(String::as_str).collect::<Vec<_>>().join(" ");
+    let required = Some(required).filter(|scopes| settings.dev_idp && !scopes.is_empty());
     let optional = [
         ("client_secret", secret.map(Secret::expose)),
         ("sub", subject),
         ("audience", Some(audience.as_str()).filter(|audience| !audience.is_empty())),
-        ("scope", wish.scope.as_deref()),
+        ("scope", wish.scope.as_deref().or(required.as_deref())),
         ("expires_in", expires_in.as_deref()),
     ];
     let mut form = vec![("grant_type", "client_credentials"), ("client_id", client)];

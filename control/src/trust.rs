@@ -81,6 +81,8 @@ pub struct Caller {
     pub user: String,
     /// The session id: a label, never a right.
     pub session: String,
+    /// Who acts for the user, where the credential says so.
+    pub agent: Option<String>,
 }
 
 /// Why a request is not believed. One answer for every reason: a stranger learns nothing.
@@ -110,17 +112,20 @@ impl FromRequestParts<State> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Stranger> {
         FromFilter::from_request_parts(parts, state).await?;
-        let one = |name| {
+        // `Err`: it stands there twice, or is no text.
+        let at_most_one = |name| {
             let mut values = parts.headers.get_all(name).iter();
             match (values.next(), values.next()) {
-                (Some(value), None) => {
-                    value.to_str().ok().filter(|value| !value.is_empty()).map(str::to_owned)
-                }
-                _ => None,
+                (None, _) => Ok(None),
+                (Some(value), None) => match value.to_str() {
+                    Ok(value) if !value.is_empty() => Ok(Some(value.to_owned())),
+                    _ => Err(Stranger),
+                },
+                _ => Err(Stranger),
             }
         };
-        match (one(stamp::USER), one(stamp::SESSION)) {
-            (Some(user), Some(session)) => Ok(Self { user, session }),
+        match (at_most_one(stamp::USER)?, at_most_one(stamp::SESSION)?, at_most_one(stamp::AGENT)?) {
+            (Some(user), Some(session), agent) => Ok(Self { user, session, agent }),
             _ => Err(Stranger),
         }
     }

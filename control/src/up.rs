@@ -24,10 +24,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::crew::Crew;
 use self::programs::Programs;
 use self::report::{Called, Report};
+use crate::clock::unix_now;
 use crate::discover::{self, DiscoverError, Keys, Resolved, engine};
 use crate::fetch::ClientError;
 use crate::render::{Files, RenderError, render};
 use crate::settings::Settings;
+use crate::signing::{self, Purpose};
 use crate::supervise::envoy::{self, Search};
 use crate::supervise::ports::{self, Wanted};
 use crate::supervise::progress::step;
@@ -53,6 +55,9 @@ pub enum Error {
     /// Envoy does not take the configuration.
     #[error(transparent)]
     Check(#[from] check::Error),
+    /// The keys that assertions are signed with.
+    #[error(transparent)]
+    Signing(#[from] signing::Error),
     /// This binary cannot be found, to be started again.
     #[error("cannot find the attach binary itself: {0}")]
     Itself(std::io::Error),
@@ -128,12 +133,16 @@ async fn start(
     }
     let files = Files { module: state.module(), access_log: Some(state.log_named("access")) };
     let bootstrap = render(&resolved, &files)?.bootstrap;
-    let environment = programs.envoy_environment(&secret);
+    // Making a ring of keys where there is none; a next key signs from here on, once all is well.
+    let keys = state.secrets().join(Purpose::Assertions.file_name());
+    let key = signing::start_key(&keys, unix_now())?;
+    let environment = programs.envoy_environment(&secret, &key.seed());
     let checked = check::check(state, &envoy, &bootstrap, &environment);
     step("checking the configuration with Envoy", checked).await?;
     wanted.push(programs.control(&secret));
     wanted.push(programs.envoy(&envoy, &bootstrap, environment));
     crew.apply(&wanted).await?;
+    signing::promote(&keys, key.kid(), unix_now())?;
     Ok(resolved)
 }
 

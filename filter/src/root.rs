@@ -153,12 +153,11 @@ impl Context for Root {
                 What::Discovery => self.discovered(&worker, issuer, turn, body_size),
                 What::Keys => self.fetched(&worker, issuer, turn, body_size),
             }
-            worker.wake(self.context);
+            worker.wake();
             return;
         }
-        // A stream's question that was asked in a tick is answered here.
+        // A stream's question that was asked in a tick comes back here.
         worker.answered(callout, body_size);
-        host::act_for(self.context);
     }
 }
 
@@ -166,6 +165,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match compile(&host::configuration(size), &|name| std::env::var(name).ok()) {
             Ok(policy) => {
+                let uses = SharedUses::new(&policy.control_secret);
                 self.shared = policy.sources.iter().map(SharedKeys::of).collect();
                 // Answers to what the configuration before this one asked are about its issuers.
                 self.fetches.clear();
@@ -174,7 +174,7 @@ impl RootContext for Root {
                 {
                     SharedUses::prepare();
                 }
-                self.worker = Some(Rc::new(Worker::new(policy, SharedUses)));
+                self.worker = Some(Rc::new(Worker::new(policy, uses, self.context)));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
                 true
@@ -195,7 +195,7 @@ impl RootContext for Root {
         for issuer in 0..worker.policy.sources.len() {
             self.follow(&worker, issuer, now);
         }
-        worker.wake(self.context);
+        worker.wake();
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {

@@ -7,9 +7,10 @@
 
 use attach_core::authn::replay::{self, Bucket, Consumed, OneUseStore};
 use attach_core::authn::verdict::OneUse;
-use attach_core::crypto::sha256_hex;
+use attach_core::crypto::{sha256, sha256_hex};
 use attach_core::keys::turn::Record;
 use attach_core::policy::KeySource;
+use attach_core::secret::Secret;
 
 use crate::host;
 
@@ -73,10 +74,17 @@ impl SharedKeys {
 const WRITE_ATTEMPTS: usize = 16;
 
 /// What was used, by any worker of this Envoy.
-#[derive(Default)]
-pub(crate) struct SharedUses;
+pub(crate) struct SharedUses {
+    /// What chooses the bucket, so that nobody can find out which one.
+    secret: [u8; 32],
+}
 
 impl SharedUses {
+    /// The table of a gateway, by the secret that it shares with control.
+    pub(crate) fn new(secret: &Secret) -> Self {
+        Self { secret: sha256(&[b"attach/once\0", secret.expose()]) }
+    }
+
     /// Makes the table, which must be there before workers compete for its buckets. What is in it stays.
     pub(crate) fn prepare() {
         for bucket in 0..replay::BUCKETS {
@@ -94,7 +102,7 @@ impl SharedUses {
 
 impl OneUseStore for SharedUses {
     fn consume(&self, one: &OneUse, now_seconds: u64) -> Consumed {
-        let name = Self::name(replay::bucket_of(one));
+        let name = Self::name(replay::bucket_of(one, &self.secret));
         for _ in 0..WRITE_ATTEMPTS {
             // Without a version nothing is known about who else writes.
             let (bytes, Some(version)) = host::shared(&name) else { return Consumed::Unknown };

@@ -35,6 +35,10 @@ pub(crate) type SharedMachine = Rc<RefCell<Machine>>;
 
 /// One worker.
 pub(crate) struct Worker {
+    /// The root's context.
+    root: u32,
+    /// Whether anything about any source's keys has changed since waiting streams looked last.
+    keys_changed: Cell<bool>,
     pub(crate) policy: Policy,
     replies: Replies,
     /// The time of the last tick: dates have a minute of leeway, and asking the host costs each request.
@@ -56,12 +60,17 @@ struct Memory {
     keys: Vec<JwksCache>,
     tokens: Tokens,
     assertions: AssertionCache,
+    /// Whether each source's keys could be used when they were looked at last.
+    serving: Vec<bool>,
 }
 
 impl Worker {
-    pub(crate) fn new(policy: Policy, uses: SharedUses) -> Self {
+    pub(crate) fn new(policy: Policy, uses: SharedUses, root: u32) -> Self {
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
+        let serving = policy.sources.iter().map(|_| false).collect();
         Self {
+            root,
+            keys_changed: Cell::new(true),
             replies: Replies::new(&policy),
             policy,
             now: Cell::new(host::now()),
@@ -69,6 +78,7 @@ impl Worker {
                 keys,
                 tokens: Tokens::default(),
                 assertions: AssertionCache::default(),
+                serving,
             }),
             waiting: RefCell::default(),
             questions: RefCell::default(),
@@ -92,17 +102,22 @@ impl Worker {
         set: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Option<Turn> {
         let mut memory = self.memory.try_borrow_mut().ok()?;
-        let Memory { keys, tokens, .. } = &mut *memory;
-        let cache = keys.get_mut(issuer)?;
+        let Memory { keys, tokens, serving, .. } = &mut *memory;
+        let (cache, serving) = (keys.get_mut(issuer)?, serving.get_mut(issuer)?);
+        let before = cache.record();
         if cache.observe(record)
             && let Some(set) = set().and_then(|text| self.parse(issuer, &text).ok())
         {
             cache.adopt(record, set);
             tokens.retain(issuer, |key| cache.holds(key));
         }
-        if !cache.serves(now) && !tokens.is_empty() {
+        if cache.record() != before {
+            self.keys_changed.set(true);
+        }
+        if *serving && !cache.serves(now) {
             tokens.retain(issuer, |_| false);
         }
+        *serving = cache.serves(now);
         Some(cache.turn(now))
     }
 
@@ -119,6 +134,7 @@ impl Worker {
         if let Ok(mut memory) = self.memory.try_borrow_mut() {
             let Memory { keys, tokens, .. } = &mut *memory;
             if let Some(cache) = keys.get_mut(issuer) {
+                self.keys_changed.set(true);
                 cache.adopt(record, set);
                 tokens.retain(issuer, |key| cache.holds(key));
             }
@@ -127,14 +143,17 @@ impl Worker {
 
     /// One step of a stream, on whose behalf host calls are made.
     pub(crate) fn drive(&self, context: u32, machine: &SharedMachine, input: Input<'_>) -> Action {
+        let is_callback =
+            matches!(input, Input::RequestHeaders(..) | Input::RequestBody(..) | Input::RequestTrailers(_));
         let (mut flow, mut output) = self.step(context, machine, input);
         if let Some(question) = output.question.take()
             && !self.ask(context, machine, &question)
         {
             // Nobody was asked, so nobody answers.
             (flow, output) = self.step(context, machine, Input::Answer(None));
-            // The request goes on, if it does, in this callback.
-            output.question = None;
+            // In the request's own callback its flow says that it goes on; a resume as well would send it
+            // upstream twice.
+            output.resume &= !is_callback;
         }
         output.finish();
         match flow {
@@ -148,7 +167,7 @@ impl Worker {
         let mut flow = Flow::Pause;
         match (self.memory.try_borrow_mut(), machine.try_borrow_mut()) {
             (Ok(mut memory), Ok(mut machine_)) => {
-                let Memory { keys, tokens, assertions } = &mut *memory;
+                let Memory { keys, tokens, assertions, .. } = &mut *memory;
                 let mut env = Env {
                     policy: &self.policy,
                     replies: &self.replies,
@@ -184,7 +203,12 @@ impl Worker {
         if questions.len() >= MAX_QUESTIONS || (!question.with_secret && exchanges >= MAX_EXCHANGES) {
             return false;
         }
-        match host::ask(question, &self.policy.control_secret) {
+        // For the root, which outlives the request: a callout that is cancelled with its stream is never
+        // taken off the SDK's list.
+        host::act_for(self.root);
+        let callout = host::ask(question, &self.policy.control_secret);
+        host::act_for(context);
+        match callout {
             Some(callout) => {
                 questions.insert(callout, ((context, Rc::downgrade(machine)), question.with_secret));
                 true
@@ -193,19 +217,21 @@ impl Worker {
         }
     }
 
-    /// Hands an answer to the stream that asked. `false`: no stream did.
-    pub(crate) fn answered(&self, callout: u32, body_size: usize) -> bool {
+    /// Hands an answer to the stream that asked, if one did and is still there. Host calls are about the
+    /// root afterwards.
+    pub(crate) fn answered(&self, callout: u32, body_size: usize) {
         let asked = self.questions.try_borrow_mut().ok().and_then(|mut open| open.remove(&callout));
-        let Some(((context, machine), _)) = asked else { return false };
-        let Some(machine) = machine.upgrade() else { return true };
-        // The answer lies with the stream's context, wherever the callout was started.
+        let Some(((context, machine), _)) = asked else { return };
+        let Some(machine) = machine.upgrade() else { return };
+        // The answer lies with the root, for which the callout was made.
+        host::act_for(self.root);
+        let status = host::answer_status();
+        let body = if body_size <= MAX_ANSWER { host::answer_body(body_size) } else { Vec::new() };
         if host::act_for(context) {
-            let status = host::answer_status();
-            let body = if body_size <= MAX_ANSWER { host::answer_body(body_size) } else { Vec::new() };
             let answer = status.map(|status| Answer { status, body: &body });
             self.drive(context, &machine, Input::Answer(answer));
         }
-        true
+        host::act_for(self.root);
     }
 
     fn count_would_deny(&self, reason: &'static str) {
@@ -220,8 +246,10 @@ impl Worker {
         }
     }
 
-    /// Lets every waiting stream look again. Host calls are about `root` afterwards.
-    pub(crate) fn wake(&self, root: u32) {
+    /// Lets every waiting stream look again that may see something new. Host calls are about the root
+    /// afterwards.
+    pub(crate) fn wake(&self) {
+        let (changed, now) = (self.keys_changed.replace(false), self.now.get());
         let Ok(waiting) = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting))
         else {
             return;
@@ -232,6 +260,12 @@ impl Worker {
         let mut still = Vec::new();
         for (context, weak) in waiting {
             let Some(machine) = weak.upgrade() else { continue };
+            if !machine.try_borrow().is_ok_and(|machine| machine.is_due(changed, now)) {
+                if machine.try_borrow().is_ok_and(|machine| machine.is_waiting()) {
+                    still.push((context, weak));
+                }
+                continue;
+            }
             if host::act_for(context) {
                 self.drive(context, &machine, Input::Tick);
                 if machine.try_borrow().is_ok_and(|machine| machine.is_waiting()) {
@@ -239,7 +273,7 @@ impl Worker {
                 }
             }
         }
-        host::act_for(root);
+        host::act_for(self.root);
         if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
             waiting.append(&mut still);
         }

@@ -109,6 +109,9 @@ pub fn all(world: &World, now: u64) -> Vec<Case> {
 /// What every row's path ends in.
 pub const MARK: &str = "-of-table";
 
+/// What a forger makes of a good signature.
+type Forge = fn(Vec<u8>) -> Vec<u8>;
+
 /// The table while it grows.
 struct Rows<'a> {
     world: &'a World,

@@ -49,7 +49,10 @@ impl Fixture {
                 .set("DID_ALLOW", world.did_allow().join(","))
                 .set("HMAC_KEYS", world.hmac_keys().join(","))
                 .set("HTTPSIG_DIRECTORIES", listed.join(","))
-                .set("AUTHORIZED_KEYS_DIR", "authorized_keys");
+                .set("AUTHORIZED_KEYS_DIR", "authorized_keys")
+                // Without an agent there are no tokens of the gateway's own.
+                .set("A2A_TARGETS", format!("planner={}", world.signers[0].agent))
+                .set("A2A_AGENTS", "planner=key:planner");
             world.orchestrators.iter().fold(builder, |builder, key| {
                 builder.file(&format!("authorized_keys/{}.pem", key.id), &key.pem())
             })

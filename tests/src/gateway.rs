@@ -201,7 +201,8 @@ impl Gateway {
     /// When the file system refuses.
     pub fn write_file(&self, name: &str, content: &str) {
         let path = self.folder.join(name);
-        let written = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, content));
+        let written =
+            fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, content));
         written.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

@@ -41,7 +41,7 @@ struct Once(RefCell<HashMap<usize, Vec<u8>>>);
 impl OneUseStore for Once {
     fn consume(&self, one: &OneUse, now_seconds: u64) -> Consumed {
         let mut buckets = self.0.borrow_mut();
-        let bucket = buckets.entry(replay::bucket_of(one)).or_default();
+        let bucket = buckets.entry(replay::bucket_of(one, &[7; 32])).or_default();
         match replay::add(bucket, one, now_seconds) {
             Bucket::Write(bytes) => {
                 *bucket = bytes;
@@ -204,9 +204,7 @@ fn document(world: &World) -> Value {
     let keys = |path: &str| json!({ "keys": target(path) });
     let own = |path: &str| json!({ "keys": target(path), "internal": true });
     let audiences = [world.audience()];
-    let issuer = |issuer: &str, prefix: &str, path: &str| {
-        json!({"issuer": issuer, "audiences": audiences, "user_prefix": prefix, "jwks": keys(path)})
-    };
+    let issuer = |issuer: &str, prefix: &str, path: &str| json!({"issuer": issuer, "audiences": audiences, "user_prefix": prefix, "jwks": keys(path)});
     let directory = |place: usize, path: &str| {
         let signer = &world.signers[place];
         json!({"name": signer.name, "agent": signer.agent, "jwks": keys(path)})

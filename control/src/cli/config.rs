@@ -61,11 +61,16 @@ fn summary(settings: &Settings) -> String {
     let issuer = match settings.first_issuer() {
         Some(_) if settings.dev_idp => "the built-in dev identity provider (no OIDC_ISSUER)".to_owned(),
         Some(issuer) => issuer.issuer.clone(),
-        None => "no issuer".to_owned(),
+        None => "none (AUTH_METHODS leaves oidc out)".to_owned(),
     };
+    let methods: Vec<_> = settings.methods.iter().map(|method| method.name()).collect();
+    let methods = methods.join(", ");
     let engine =
         settings.engine.url.as_ref().map_or("Ollama or the echo engine (no ENGINE_URL)", |url| url.as_str());
-    format!("settings from {read}; gateway on {}, issuer {issuer}, engine {engine}", settings.listen())
+    format!(
+        "settings from {read}; gateway on {}, methods {methods}, issuer {issuer}, engine {engine}",
+        settings.listen()
+    )
 }
 
 async fn print_rendered(args: RenderArgs) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 //! `attach serve`.
 
 use super::SettingsArgs;
-use crate::serve::{State, serve};
+use crate::clock::unix_now;
+use crate::serve::{Options, OptionsError, serve};
 use crate::settings::Invalid;
 use crate::{serving, shutdown, trust};
 
@@ -22,15 +23,19 @@ pub enum Error {
     /// There is no secret that the filter could be known by.
     #[error(transparent)]
     Secret(#[from] trust::Error),
+    /// The signing keys or the replay store.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     /// The port cannot be had, or the listener broke down.
     #[error(transparent)]
     Serving(#[from] serving::Error),
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Error> {
-    let settings = args.settings.load()?;
+    let settings = args.settings.load_without_secrets()?;
     let path = settings.state_dir.join("secrets").join("control");
     let secret = trust::secret(std::env::var(trust::SECRET_ENV).ok(), &path)?;
-    serve(settings.ports.control, State::new(&settings, secret), shutdown::signal()).await?;
+    let state = Options::new(&settings, secret).open(unix_now())?;
+    serve(settings.ports.control, state, shutdown::signal()).await?;
     Ok(())
 }

@@ -33,6 +33,14 @@ impl SettingsArgs {
         settings::load(&self.sources()?)
     }
 
+    /// As [`load`](Self::load), in a process that is not given the secrets of others.
+    ///
+    /// # Errors
+    /// Every mistake there is, but that a secret is missing.
+    pub fn load_without_secrets(&self) -> Result<Settings, Invalid> {
+        settings::load(&Sources { secrets_withheld: true, ..self.sources()? })
+    }
+
     /// The state folder that these flags, the environment and the env file name, whatever else is in them.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub struct Args {
     /// What it is for [default: OIDC_AUD, or attach-dev]
     #[arg(long, value_name = "AUDIENCE")]
     aud: Option<String>,
-    /// Scopes it grants, blanks between them
+    /// Scopes it grants, blanks between them [default with the dev identity provider: those that are required]
     #[arg(long, value_name = "SCOPES")]
     scope: Option<String>,
     /// Seconds it lives; dev identity provider only

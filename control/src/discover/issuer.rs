@@ -47,11 +47,7 @@ pub async fn resolve(
         return Ok((ResolvedIssuer { token_endpoint: Some(token), ..resolved }, None));
     }
     if let Some(jwks_url) = issuer.jwks_url.clone() {
-        let named = if setting == "OIDC_ISSUER" {
-            "OIDC_JWKS_URL".to_owned()
-        } else {
-            setting.replace(".issuer", ".jwks_url")
-        };
+        let named = issuer.jwks_setting.clone();
         let notice = match (key_set(fetcher, &jwks_url).await, keys) {
             (Ok(()), _) => None,
             (Err(why), Keys::MayBeDown) => Some(format!(
@@ -94,7 +90,7 @@ pub async fn resolve(
             } else {
                 format!("it answers {status}")
             },
-            if setting == "OIDC_ISSUER" { "OIDC_JWKS_URL" } else { "jwks_url" },
+            issuer.jwks_setting,
         ))),
     }
 }

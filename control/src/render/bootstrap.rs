@@ -6,8 +6,8 @@ use attach_core::config::PluginConfig;
 use serde::Serialize;
 
 use super::clusters::{Cluster, Clusters};
-use super::routes::{BuiltIn, ToEngine, built_in, to_engine};
-use super::{CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, Files, RenderError, escape};
+use super::routes::{BuiltIn, ToEngine, ToTarget, built_in, to_engine, to_targets};
+use super::{Files, RenderError, escape};
 use crate::discover::Resolved;
 
 /// Part of the binary, so that a copied `attach` is enough.
@@ -74,7 +74,8 @@ struct Values<'a> {
     cors_exposed: String,
     module: &'a str,
     plugin: String,
-    host_env_keys: Vec<&'static str>,
+    host_env_keys: Vec<&'a str>,
+    to_targets: Vec<ToTarget>,
     built_in: Vec<BuiltIn>,
     to_engine: ToEngine,
     engine_authority: &'a str,
@@ -90,10 +91,8 @@ pub(super) fn render(
     plugin: &PluginConfig,
 ) -> Result<String, RenderError> {
     let settings = &resolved.settings;
-    let mut host_env_keys = vec![CONTROL_SECRET_ENV];
-    host_env_keys.extend(settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV));
     let mut all = vec![&clusters.engine, &clusters.engine_h2, &clusters.control];
-    all.extend(&clusters.idps);
+    all.extend(clusters.idps.iter().chain(&clusters.targets));
     let access_log = files.access_log.as_deref().map(|path| text(path, "--state-dir")).transpose()?;
     let authorities = resolved.authorities.as_deref().map(|path| text(path, "SSL_CERT_FILE")).transpose()?;
     let values = Values {
@@ -107,7 +106,8 @@ pub(super) fn render(
         cors_exposed: CORS_EXPOSED.join(", "),
         module: text(&files.module, "--state-dir")?,
         plugin: serde_json::to_string(plugin).map_err(|error| RenderError::Internal(error.to_string()))?,
-        host_env_keys,
+        host_env_keys: variables(plugin),
+        to_targets: to_targets(resolved, clusters),
         built_in: built_in(),
         to_engine: to_engine(resolved),
         engine_authority: &clusters.engine.authority,
@@ -115,6 +115,16 @@ pub(super) fn render(
         authorities,
     };
     escape::fill(TEMPLATE, values).map_err(|error| RenderError::Internal(format!("{error:#}")))
+}
+
+/// The variables that the document names, in its words: the VM gets these of Envoy's and no others.
+fn variables(plugin: &PluginConfig) -> Vec<&str> {
+    let mut names = vec![plugin.control.secret_env.as_str()];
+    names.extend(plugin.engine.api_key_env.as_deref());
+    names.extend(plugin.assertion.as_ref().map(|assertion| assertion.key_env.as_str()));
+    names.extend(plugin.hmac.as_ref().map(|hmac| hmac.keys_env.as_str()));
+    names.extend(plugin.exchanges.iter().map(|exchange| exchange.client_secret_env.as_str()));
+    names
 }
 
 fn text<'a>(path: &'a Path, flag: &'static str) -> Result<&'a str, RenderError> {

@@ -1,4 +1,5 @@
-//! Whom Envoy may call: the engine, control, and one cluster for each host that issuers' keys are fetched from.
+//! Whom Envoy may call: the engine, control, the agents, and one cluster for each host that is asked for keys
+//! or tokens.
 
 use std::net::IpAddr;
 
@@ -7,6 +8,7 @@ use url::{Host, Url};
 
 use crate::discover::Resolved;
 use crate::discover::engine::local;
+use crate::settings::url_rules::authority;
 
 /// The engine over HTTP/1.1.
 pub const ENGINE: &str = "engine";
@@ -65,13 +67,6 @@ impl Cluster {
     }
 }
 
-/// Host and, where it is not the scheme's own, port.
-#[must_use]
-pub fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 /// All clusters.
 #[derive(Clone, Debug)]
 pub struct Clusters {
@@ -81,12 +76,14 @@ pub struct Clusters {
     pub engine_h2: Cluster,
     /// Control.
     pub control: Cluster,
-    /// `idp_<n>`, one for each scheme, host and port of the issuers' key sets and discovery documents.
+    /// `idp_<n>`, one for each scheme, host and port of key sets, discovery documents and token endpoints.
     pub idps: Vec<Cluster>,
+    /// `target_<name>`, in the settings' order.
+    pub targets: Vec<Cluster>,
 }
 
 impl Clusters {
-    /// The issuers' cluster for an address.
+    /// The cluster for an address that keys or tokens come from.
     #[must_use]
     pub fn idp(&self, url: &Url) -> Option<&Cluster> {
         self.idps.iter().find(|cluster| cluster.is_for(url))
@@ -96,21 +93,30 @@ impl Clusters {
 /// The clusters of a gateway.
 #[must_use]
 pub fn of(resolved: &Resolved) -> Clusters {
-    // Python's servers close a connection that was idle for five seconds, and a request that is on its way
-    // then is lost. Envoy must be the one to close.
-    let engine = Cluster { idle_seconds: 4, ..Cluster::to(ENGINE, &resolved.engine.url) };
+    let settings = &resolved.settings;
+    let engine = service(ENGINE, &resolved.engine.url);
     let engine_h2 = Cluster { name: ENGINE_H2.to_owned(), http2: true, idle_seconds: 60, ..engine.clone() };
-    let control =
-        Cluster { connect_seconds: 1, ..Cluster::to(CONTROL, &local(resolved.settings.ports.control)) };
+    let control = Cluster { connect_seconds: 1, ..Cluster::to(CONTROL, &local(settings.ports.control)) };
+    let issuers = resolved.issuers.iter();
+    let asked = issuers.flat_map(|issuer| std::iter::once(&issuer.jwks_url).chain(&issuer.discovery_url));
+    let directories = settings.httpsig.iter().flat_map(|httpsig| &httpsig.directories);
+    let asked = asked
+        .chain(directories.map(|directory| &directory.jwks_url))
+        .chain(settings.exchanges.iter().map(|exchange| &exchange.endpoint));
     let mut idps: Vec<Cluster> = Vec::new();
-    for url in resolved
-        .issuers
-        .iter()
-        .flat_map(|issuer| std::iter::once(&issuer.jwks_url).chain(&issuer.discovery_url))
-    {
+    for url in asked {
         if !idps.iter().any(|cluster| cluster.is_for(url)) {
             idps.push(Cluster::to(format!("idp_{}", idps.len()), url));
         }
     }
-    Clusters { engine, engine_h2, control, idps }
+    let targets = settings.targets.iter();
+    let targets = targets.map(|target| service(&format!("target_{}", target.name), &target.url)).collect();
+    Clusters { engine, engine_h2, control, idps, targets }
+}
+
+/// A service that clients' requests go to.
+fn service(name: &str, url: &Url) -> Cluster {
+    // Python's servers close a connection that was idle for five seconds, and a request that is on its way
+    // then is lost. Envoy must be the one to close.
+    Cluster { idle_seconds: 4, ..Cluster::to(name, url) }
 }

@@ -7,6 +7,7 @@ use attach_core::policy::route::{DEFAULT, Destination};
 use serde::Serialize;
 use url::Url;
 
+use super::clusters::Clusters;
 use crate::discover::Resolved;
 
 /// How a path is matched; the template writes the field of that name.
@@ -33,7 +34,8 @@ pub fn built_in() -> Vec<BuiltIn> {
     DEFAULT
         .iter()
         .filter(|(_, _, to)| *to != Destination::Engine)
-        .map(|(path, _, to)| BuiltIn { matches: matcher(path), control: *to == Destination::Control })
+        // A path that no target's route has taken names none: control says so.
+        .map(|(path, _, to)| BuiltIn { matches: matcher(path), control: *to != Destination::Filter })
         .collect()
 }
 
@@ -81,6 +83,42 @@ pub fn to_engine(resolved: &Resolved) -> ToEngine {
         prefix: (!base.is_empty()).then(|| format!("{base}/")),
         chat: resolved.engine.rewrite_chat.then(|| format!("{base}/v1/chat/completions")),
     }
+}
+
+/// A target's routes: a request for `/agents/{name}` goes to its address, and one for what is below to what is
+/// below that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToTarget {
+    /// `/agents/{name}`.
+    pub path: String,
+    /// `/agents/{name}/`.
+    pub below: String,
+    /// The target's own path.
+    pub base: String,
+    /// The same with `/` at its end.
+    pub base_below: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// `Host` as it knows it.
+    pub authority: String,
+}
+
+/// The routes of the targets; whatever else is under `/agents` is control's to refuse.
+#[must_use]
+pub fn to_targets(resolved: &Resolved, clusters: &Clusters) -> Vec<ToTarget> {
+    let targets = resolved.settings.targets.iter().zip(&clusters.targets);
+    let routes = targets.map(|(target, cluster)| {
+        let (path, base) = (format!("/agents/{}", target.name), base_path(&target.url));
+        ToTarget {
+            below: format!("{path}/"),
+            path,
+            base: if base.is_empty() { "/".to_owned() } else { base.to_owned() },
+            base_below: format!("{base}/"),
+            cluster: cluster.name.clone(),
+            authority: cluster.authority.clone(),
+        }
+    });
+    routes.collect()
 }
 
 fn base_path(url: &Url) -> &str {

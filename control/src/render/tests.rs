@@ -9,7 +9,11 @@ use super::*;
 use crate::discover::{EngineKind, KeysFrom, ResolvedEngine, ResolvedIssuer};
 use crate::settings::{Sources, load};
 
+mod credentials;
+
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// RFC 8032's first test key, base64url.
+const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
 
 /// What is made of an environment, discovery being replaced by the given addresses.
 fn resolved(environment: &[(&str, &str)], engine: &str, jwks: &[(&str, Option<&str>)]) -> Resolved {
@@ -90,9 +94,10 @@ fn the_listener_has_one_spelling_of_each_path_and_the_filters_in_order() {
     assert_eq!(wasm["failure_policy"], "FAIL_RELOAD");
     assert_eq!(
         wasm["vm_config"]["environment_variables"]["host_env_keys"],
-        serde_json::json!([CONTROL_SECRET_ENV])
+        serde_json::json!([CONTROL_SECRET_ENV, ASSERTION_KEY_ENV])
     );
-    assert!(wasm.get("fail_open").is_none() && wasm.get("allow_on_headers_stop_iteration").is_none());
+    assert_eq!(wasm["allow_on_headers_stop_iteration"], true, "a refused body's headers would go upstream");
+    assert!(wasm.get("fail_open").is_none());
     assert_eq!(bootstrap["admin"]["address"]["socket_address"]["address"], "127.0.0.1");
 }
 
@@ -118,7 +123,8 @@ fn every_built_in_route_is_there_before_the_engines_and_in_order() {
     for ((path, _, to), route) in DEFAULT.iter().zip(routes) {
         let destination = &route["route"]["cluster"];
         match to {
-            Destination::Control => assert_eq!(destination, "control", "{path}"),
+            // Control answers for targets that there are not.
+            Destination::Control | Destination::Target => assert_eq!(destination, "control", "{path}"),
             Destination::Filter => assert_eq!(route["direct_response"]["status"], 404, "{path}"),
             Destination::Engine => panic!("no built-in route is the engine's"),
         }
@@ -229,13 +235,14 @@ fn the_filter_takes_the_document_that_is_rendered() {
     let secret = |name: &str| match name {
         CONTROL_SECRET_ENV => Some(SECRET.to_owned()),
         ENGINE_API_KEY_ENV => Some("sk".to_owned()),
+        ASSERTION_KEY_ENV => Some(SEED.to_owned()),
         _ => None,
     };
     if let Err(errors) = compile(document.as_bytes(), &secret) {
         panic!("{errors:?}");
     }
     let keys = &wasm["vm_config"]["environment_variables"]["host_env_keys"];
-    assert_eq!(*keys, serde_json::json!([CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV]));
+    assert_eq!(*keys, serde_json::json!([CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, ASSERTION_KEY_ENV]));
     let read: PluginConfig = serde_json::from_str(document).unwrap();
     assert_eq!(read, rendered.plugin);
     assert_eq!(read.issuers[0].audiences, ["a \"quoted\" é\u{2028} name"]);
@@ -302,7 +309,7 @@ fn envoy_and_the_filter_take_every_shape_of_the_bootstrap() {
     rewriting.engine.rewrite_chat = true;
     rewriting.authorities = crate::fetch::authorities::find(None);
     let no_cors = resolved(&[("CORS_ORIGINS", "none")], "http://[::1]:1", &[("http://localhost:1/k", None)]);
-    let mut shapes = vec![simple(), no_cors];
+    let mut shapes = vec![simple(), no_cors, credentials::everything()];
     // TLS cannot be loaded without authorities.
     shapes.extend(rewriting.authorities.is_some().then_some(rewriting));
     for (at, shape) in shapes.iter().enumerate() {
@@ -315,6 +322,9 @@ fn envoy_and_the_filter_take_every_shape_of_the_bootstrap() {
             .arg(&config)
             .env(CONTROL_SECRET_ENV, SECRET)
             .env(ENGINE_API_KEY_ENV, "sk-test")
+            .env(ASSERTION_KEY_ENV, SEED)
+            .env(HMAC_KEYS_ENV, credentials::HMAC_KEYS)
+            .env(exchange_secret_env(0), "of-descope")
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

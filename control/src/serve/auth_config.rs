@@ -15,9 +15,9 @@ pub struct AuthConfig {
     pub domain: Option<String>,
     /// `AUTH0_CLIENT`, `null` when not set.
     pub client_id: Option<String>,
-    /// The audience that tokens must name.
+    /// The audience that tokens must name; without an issuer, that of the other methods' tokens.
     pub audience: String,
-    /// The first issuer.
+    /// The first issuer; empty where OIDC is off.
     pub issuer: String,
 }
 
@@ -29,12 +29,16 @@ impl AuthConfig {
         Self {
             domain: settings.auth0.domain.clone(),
             client_id: settings.auth0.client.clone(),
-            audience: first.and_then(|issuer| issuer.audiences.first().cloned()).unwrap_or_default(),
+            audience: first
+                .and_then(|issuer| issuer.audiences.first())
+                .or_else(|| settings.audiences.first())
+                .cloned()
+                .unwrap_or_default(),
             issuer: first.map(|issuer| issuer.issuer.clone()).unwrap_or_default(),
         }
     }
 }
 
 pub(super) async fn read(extract::State(state): extract::State<State>) -> Response {
-    reply::json(StatusCode::OK, &*state.auth_config)
+    reply::json(StatusCode::OK, &state.fixed.auth_config)
 }

@@ -4,17 +4,20 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
 use self::files::{read_bounded, read_env_file};
 use super::problem::{Findings, shown};
 use super::values::Values;
-use super::{
-    Auth0, DEV_AUDIENCE, Invalid, Issuer, LogLevel, Secret, Settings, Sources, document, prefix, url_rules,
-};
+use super::{Auth0, Invalid, LogLevel, Method, Secret, Settings, Sources, document, prefix};
 
+mod credentials;
+mod descope;
+mod exchanges;
 mod files;
+mod httpsig;
+mod issuers;
+mod methods;
 mod network;
+mod targets;
 
 /// `PORT` where nobody sets it.
 const DEFAULT_PORT: u16 = 8080;
@@ -25,30 +28,80 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
     let (env_file, entries) = read_env_file(sources, &mut findings);
     let folder = env_file.as_deref().and_then(Path::parent).unwrap_or(&sources.folder).to_owned();
     let values = Values::gather(sources, &entries, &mut findings);
-    let mut check = Checker { values, folder, findings };
+    let secrets_withheld = sources.secrets_withheld;
+    let mut check = Checker { values, folder, secrets_withheld, findings };
 
-    let dev_idp = !check.values.is_set("OIDC_ISSUER");
+    let methods = check.methods();
+    let oidc = methods.contains(&Method::Oidc);
+    let descope = check.descope(oidc);
+    let dev_idp = oidc && !descope.is_provider && !check.values.is_set("OIDC_ISSUER");
     let (document_path, document) = check.document();
-    let first = check.first_issuer(dev_idp);
-    check.unsupported_methods();
+    let first = check.first_issuer(dev_idp, &descope);
     let host = check.host(dev_idp);
     let engine = check.engine();
     let ports = check.ports(dev_idp, engine.url.is_none());
-    check.engine_is_not_the_gateway(engine.url.as_ref(), &ports);
+    check.is_not_the_gateway("ENGINE_URL", engine.url.as_ref(), &ports);
+    let public_url = check.public_url(host, ports.gateway);
+    let audiences = check.audiences(dev_idp, &public_url);
 
-    let mut issuers = vec![first.resolve(ports.idp)];
-    issuers.extend(document.issuers);
-    check.issuers_differ(&issuers);
-    prefix::check(&issuers, &mut check.findings);
+    let prefixes = document.prefixes;
+    let mut issuers = Vec::new();
+    if oidc {
+        issuers.push(first.resolve(ports.idp, document.oidc));
+        check.add_descope(&descope, &prefixes.descope, &mut issuers);
+        issuers.extend(document.issuers);
+    } else if check.values.is_set("OIDC_ISSUER") || !document.issuers.is_empty() {
+        check.findings.notice("AUTH_METHODS leaves oidc out: OIDC_ISSUER and `issuers` have no effect");
+    }
+    check.issuers_differ(&issuers, dev_idp, &public_url);
+    let mut exchanges = check.exchanges(document.exchanges, sources, &entries);
+    exchanges.extend(descope.exchange);
+    check.exchanges_fit(&exchanges, &issuers);
+    check.models_fit(&document.models, &issuers);
+
+    if dev_idp && methods.len() > 1 && !check.values.is_set("AUTH_METHODS") {
+        check.findings.notice(
+            "the dev identity provider, which trusts everyone, is on beside the other methods: set OIDC_ISSUER, or AUTH_METHODS without oidc",
+        );
+    }
+    let development = check.development(&methods);
+    check.dev_private_key(development);
+    let rotagent = check.rotagent(&methods, prefixes.rotagent);
+    let hmac = check.hmac(&methods, prefixes.hmac);
+    let httpsig = check.httpsig(&methods, prefixes.httpsig, document.httpsig, &public_url);
+    let others = [
+        ("prefixes.rotagent", rotagent.as_ref().map(|on| &on.user_prefix)),
+        ("prefixes.hmac", hmac.as_ref().map(|on| &on.user_prefix)),
+        ("prefixes.httpsig", httpsig.as_ref().map(|on| &on.user_prefix)),
+    ];
+    let others: Vec<_> =
+        others.into_iter().filter_map(|(name, prefix)| Some((name, prefix?.as_str()))).collect();
+    prefix::check(&issuers, &others, &mut check.findings);
+    let targets = check.targets(&ports);
 
     let settings = Settings {
+        mode: check.mode(),
         issuers,
         dev_idp,
+        audiences,
+        did_allow: check.did_allow(&methods),
+        rotagent,
+        hmac,
+        httpsig,
+        development,
+        exchanges,
+        required_scopes: check.required_scopes(),
+        grants: document.grants,
+        models: document.models,
+        redis_url: check.redis_url(),
+        agents: check.agents(&targets),
+        targets,
+        methods,
         auth0: check.auth0(),
         engine,
         host,
         ports,
-        public_url: check.public_url(host, ports.gateway),
+        public_url,
         cors_origins: check.cors_origins(),
         log_level: check.log_level(),
         routes: document.routes,
@@ -79,35 +132,23 @@ pub(crate) fn state_dir(sources: &Sources) -> Result<PathBuf, Invalid> {
     let (_, entries) = read_env_file(sources, &mut findings);
     let values = Values::gather(sources, &entries, &mut findings);
     // Only what the folder's name hangs on counts here.
-    let mut check = Checker { values, folder: sources.folder.clone(), findings: Findings::default() };
+    let mut check = Checker {
+        values,
+        folder: sources.folder.clone(),
+        secrets_withheld: sources.secrets_withheld,
+        findings: Findings::default(),
+    };
     let port = check.number("PORT", 1..=u16::MAX).unwrap_or(DEFAULT_PORT);
     let folder = check.state_dir(sources, port);
     let Findings { problems, notices } = check.findings;
     if problems.is_empty() { Ok(folder) } else { Err(Invalid { problems, notices }) }
 }
 
-/// The first issuer, before the dev identity provider's port is known.
-struct FirstIssuer {
-    issuer: Option<String>,
-    audience: String,
-    jwks_url: Option<Url>,
-}
-
-impl FirstIssuer {
-    fn resolve(self, idp_port: u16) -> Issuer {
-        Issuer {
-            setting: "OIDC_ISSUER".to_owned(),
-            issuer: self.issuer.unwrap_or_else(|| format!("http://127.0.0.1:{idp_port}")),
-            audiences: vec![self.audience],
-            jwks_url: self.jwks_url,
-            user_prefix: String::new(),
-        }
-    }
-}
-
 struct Checker {
     values: Values,
     folder: PathBuf,
+    /// See [`Sources::secrets_withheld`].
+    secrets_withheld: bool,
     findings: Findings,
 }
 
@@ -162,44 +203,15 @@ impl Checker {
         }
     }
 
-    fn first_issuer(&mut self, dev_idp: bool) -> FirstIssuer {
-        let issuer = self.parse("OIDC_ISSUER", |text| document::issuer_url(text).map(|()| text.to_owned()));
-        let audience = self.text("OIDC_AUD");
-        if !dev_idp && audience.is_none() && self.findings.problems.iter().all(|p| p.setting != "OIDC_AUD") {
-            self.problem(
-                "OIDC_AUD",
-                "must be set where OIDC_ISSUER is: the audience its tokens must name (Auth0: the API's identifier)",
-            );
-        }
-        let jwks_url = self.parse("OIDC_JWKS_URL", url_rules::trusted);
-        if dev_idp && jwks_url.is_some() {
-            self.problem(
-                "OIDC_JWKS_URL",
-                "has no meaning without OIDC_ISSUER; set both, or neither for the dev identity provider",
-            );
-        }
-        FirstIssuer { issuer, audience: audience.unwrap_or_else(|| DEV_AUDIENCE.to_owned()), jwks_url }
+    /// The parts of a list with commas, none of them empty.
+    fn parts(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Asking for a way to authenticate that is not there must not silently give another.
-    fn unsupported_methods(&mut self) {
-        if self.text("AUTH_BACKEND").is_some_and(|backend| backend.eq_ignore_ascii_case("descope")) {
-            self.problem(
-                "AUTH_BACKEND",
-                "\"descope\" is not available in this version; to accept Descope's own tokens set OIDC_ISSUER, OIDC_AUD and OIDC_JWKS_URL to its values and remove AUTH_BACKEND",
-            );
-        }
-        if let Some(methods) = self.text("AUTH_METHODS")
-            && methods.split(',').any(|method| !method.trim().eq_ignore_ascii_case("oidc"))
-        {
-            self.problem(
-                "AUTH_METHODS",
-                format!(
-                    "{} names a method that this version does not have; write oidc or remove it",
-                    shown(&methods)
-                ),
-            );
-        }
+    /// Whether a setting was refused already, so that nothing more need be said about it.
+    fn has_problem(&self, name: &str) -> bool {
+        self.findings.problems.iter().any(|problem| problem.setting == name)
     }
 
     /// A secret that can stand in a header.
@@ -211,25 +223,6 @@ impl Checker {
                 Err("must be visible ASCII signs without spaces (the value is not shown)".to_owned())
             }
         })
-    }
-
-    fn issuers_differ(&mut self, issuers: &[Issuer]) {
-        for (at, issuer) in issuers.iter().enumerate() {
-            let same = |other: &&Issuer| {
-                !issuer.issuer.is_empty()
-                    && other.issuer.trim_end_matches('/') == issuer.issuer.trim_end_matches('/')
-            };
-            if let Some(other) = issuers.iter().take(at).find(same) {
-                self.findings.problem(
-                    issuer.setting.clone(),
-                    format!(
-                        "{} is set by {} too; name each issuer once",
-                        shown(&issuer.issuer),
-                        other.setting
-                    ),
-                );
-            }
-        }
     }
 
     fn auth0(&mut self) -> Auth0 {

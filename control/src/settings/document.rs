@@ -1,15 +1,39 @@
 //! The YAML file (`ATTACH_CONFIG`): what flat names cannot say.
 //!
 //! ```yaml
+//! oidc:                         # more about OIDC_ISSUER: all but what its own settings say
+//!   audiences: [mobile]         # besides OIDC_AUD
+//!   required_scopes: [chat:run]
+//!   claim_headers: [{claim: tenant, header: x-attach-tenant}]
 //! issuers:                      # beyond OIDC_ISSUER
 //!   - issuer: https://idp.partner.example/
 //!     audiences: [attach]
 //!     user_prefix: "partner:"   # required, see settings/prefix.rs
 //!     jwks_url: https://…       # only where discovery does not work
+//!     required_scopes: […]
+//!     claim_headers: […]
+//! exchanges:                    # tokens of others that are swapped for an issuer's
+//!   - from: https://other.example/       # or "*": every issuer that is not configured
+//!     to: https://idp.partner.example/
+//!     grant: token-exchange              # RFC 8693, the default; or jwt-bearer (RFC 7523)
+//!     token_url: https://idp.partner.example/token
+//!     client_id: gateway
+//!     client_secret_env: PARTNER_SECRET  # a variable of attach's environment or a line of the env file
+//!     audience: attach
+//!     scope: chat:run
 //! routes:                       # of the engine; the built-in ones come first
 //!   - path: /v1/models
 //!     access: public            # public | verified (default)
 //!     forward_credential: false # leave the caller's Authorization header on
+//!     scopes: [models:read]
+//!     httpsig: {components: ["@authority", signature-agent]}
+//! grants:                       # scopes for those to whom no issuer gives any
+//!   - {user: "key:*", scopes: [chat:run]}
+//! models:                       # who matches no entry may use every model
+//!   - {user: "hmac:billing", allow: ["llama3*"]}
+//!   - {claim: {header: x-attach-tenant, value: gold}, allow: ["*"]}
+//! prefixes: {rotagent: "key:", hmac: "hmac:", httpsig: "sig:", descope: "descope|"}
+//! httpsig: {components: ["@method", "@authority", "@path", "@query", content-digest], max_age_seconds: 300}
 //! jwks:
 //!   refresh_seconds: 600
 //!   max_stale_seconds: 86400
@@ -17,31 +41,87 @@
 //!
 //! Walked by hand instead of through serde, so that every mistake is found in one pass and named by its path.
 
-use attach_core::config::{RouteConfig, default_max_stale_seconds, default_refresh_seconds};
-use attach_core::policy::route::{Access, DEFAULT, Destination, Pattern};
+use attach_core::config::{
+    ClaimHeaderConfig, GrantConfig, ModelRuleConfig, RouteConfig, default_max_stale_seconds,
+    default_refresh_seconds, default_signature_seconds,
+};
 use serde_yaml_ng::Value;
+use url::Url;
 
-use super::problem::{Findings, shown};
-use super::{Issuer, JwksTimes, names, url_rules};
+use super::prefix::Prefixes;
+use super::problem::Findings;
+use super::{Exchange, Issuer, JwksTimes, names, rules, url_rules};
+
+mod exchanges;
+mod issuers;
+mod routes;
+mod tables;
+
+pub(crate) use issuers::issuer_url;
 
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 256 * 1024;
-const MAX_ISSUERS: usize = 32;
-const MAX_ROUTES: usize = 256;
+/// The most entries of a short list: audiences, scopes, headers.
+const MAX_FEW: usize = 32;
+/// The most entries of a long one: routes, grants, models.
+const MAX_MANY: usize = 256;
 
 /// What the file says.
 #[derive(Debug)]
 pub(crate) struct Document {
+    pub(crate) oidc: More,
     pub(crate) issuers: Vec<Issuer>,
+    pub(crate) exchanges: Vec<WantedExchange>,
     pub(crate) routes: Vec<RouteConfig>,
+    pub(crate) grants: Vec<GrantConfig>,
+    pub(crate) models: Vec<ModelRuleConfig>,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) httpsig: Signatures,
     pub(crate) jwks: JwksTimes,
+}
+
+/// What the file adds to `OIDC_ISSUER`.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    pub(crate) audiences: Vec<String>,
+    pub(crate) required_scopes: Vec<String>,
+    pub(crate) claim_headers: Vec<ClaimHeaderConfig>,
+}
+
+/// An exchange whose secret has not been looked up yet.
+#[derive(Debug)]
+pub(crate) struct WantedExchange {
+    /// All but the secret; `None` where something it cannot do without is wrong.
+    pub(crate) exchange: Option<Exchange>,
+    /// The name of the variable that holds the secret, and its path in the file.
+    pub(crate) secret: Option<(String, String)>,
+}
+
+/// What signed HTTP messages must be.
+#[derive(Debug)]
+pub(crate) struct Signatures {
+    pub(crate) components: Vec<String>,
+    pub(crate) max_age_seconds: u64,
 }
 
 impl Default for Document {
     fn default() -> Self {
         Self {
+            oidc: More::default(),
             issuers: Vec::new(),
+            exchanges: Vec::new(),
             routes: Vec::new(),
+            grants: Vec::new(),
+            models: Vec::new(),
+            prefixes: Prefixes::default(),
+            httpsig: Signatures {
+                // The whole request, as far as it says what is to be done. A body's digest counts only where
+                // there is a body.
+                components: ["@method", "@authority", "@path", "@query", "content-digest"]
+                    .map(str::to_owned)
+                    .into(),
+                max_age_seconds: default_signature_seconds(),
+            },
             jwks: JwksTimes {
                 refresh_seconds: default_refresh_seconds(),
                 max_stale_seconds: default_max_stale_seconds(),
@@ -52,6 +132,8 @@ impl Default for Document {
 
 /// Reads the file's text; `file` is how messages name it.
 pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document {
+    const SECTIONS: &[&str] =
+        &["oidc", "issuers", "exchanges", "routes", "grants", "models", "prefixes", "httpsig", "jwks"];
     let mut document = Document::default();
     let root: Value = match serde_yaml_ng::from_str(text) {
         Ok(root) => root,
@@ -64,10 +146,17 @@ pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document
         return document;
     }
     let mut walk = Walk { file, findings };
-    for (key, value) in walk.map("", &root, &["issuers", "routes", "jwks"]) {
+    for (key, value) in walk.map("", &root, SECTIONS) {
         match key {
+            _ if value.is_null() => {}
+            "oidc" => document.oidc = walk.oidc(value),
             "issuers" => document.issuers = walk.issuers(value),
+            "exchanges" => document.exchanges = walk.exchanges(value),
             "routes" => document.routes = walk.routes(value),
+            "grants" => document.grants = walk.grants(value),
+            "models" => document.models = walk.models(value),
+            "prefixes" => walk.prefixes(value, &mut document.prefixes),
+            "httpsig" => walk.httpsig(value, &mut document.httpsig),
             _ => document.jwks = walk.jwks(value),
         }
     }
@@ -83,6 +172,11 @@ impl Walk<'_> {
     fn problem(&mut self, path: &str, message: impl Into<String>) {
         let setting = if path.is_empty() { self.file.to_owned() } else { path.to_owned() };
         self.findings.problem(setting, message);
+    }
+
+    /// The value of a rule, or nothing and a problem.
+    fn take<T>(&mut self, path: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.problem(path, message)).ok()
     }
 
     /// The known members of a mapping; the unknown ones are problems.
@@ -143,146 +237,55 @@ impl Walk<'_> {
         text
     }
 
-    fn issuers(&mut self, value: &Value) -> Vec<Issuer> {
-        let mut issuers = Vec::new();
-        for (path, value) in self.list("issuers", value, MAX_ISSUERS) {
-            let mut issuer = Issuer {
-                setting: format!("{path}.issuer"),
-                issuer: String::new(),
-                audiences: Vec::new(),
-                jwks_url: None,
-                user_prefix: String::new(),
-            };
-            let (mut named, mut audiences) = (false, false);
-            for (key, value) in self.map(&path, value, &["issuer", "audiences", "jwks_url", "user_prefix"]) {
-                let at = join(&path, key);
-                match key {
-                    "issuer" => {
-                        named = true;
-                        if let Some(text) = self.text(&at, value) {
-                            match issuer_url(text) {
-                                Ok(()) => text.clone_into(&mut issuer.issuer),
-                                Err(message) => self.problem(&at, message),
-                            }
-                        }
-                    }
-                    "audiences" => {
-                        audiences = true;
-                        issuer.audiences = self.audiences(&at, value);
-                    }
-                    "jwks_url" => {
-                        if let Some(text) = self.text(&at, value) {
-                            match url_rules::trusted(text) {
-                                Ok(url) => issuer.jwks_url = Some(url),
-                                Err(message) => self.problem(&at, message),
-                            }
-                        }
-                    }
-                    // An empty one is the prefix rules' to refuse.
-                    _ => match value.as_str() {
-                        Some(text) => text.clone_into(&mut issuer.user_prefix),
-                        None => self.problem(&at, "must be a text, for example \"partner:\""),
-                    },
-                }
-            }
-            if !named {
-                self.problem(&join(&path, "issuer"), "must be set to the issuer's https address");
-            }
-            if !audiences {
-                self.problem(
-                    &join(&path, "audiences"),
-                    "must be set: a list of the audiences its tokens may name",
-                );
-            }
-            issuers.push(issuer);
-        }
-        issuers
-    }
-
-    fn audiences(&mut self, path: &str, value: &Value) -> Vec<String> {
-        if let Some(one) = value.as_str().map(str::trim).filter(|one| !one.is_empty()) {
-            return vec![one.to_owned()];
-        }
-        let listed = self.list(path, value, MAX_ISSUERS);
+    /// A list of texts that follow a rule; at least one.
+    fn texts(
+        &mut self,
+        path: &str,
+        value: &Value,
+        most: usize,
+        rule: fn(&str) -> Result<(), String>,
+    ) -> Vec<String> {
         if value.is_null() || value.as_sequence().is_some_and(Vec::is_empty) {
-            self.problem(path, "must name at least one audience");
+            self.problem(path, "must name at least one");
         }
-        listed.into_iter().filter_map(|(at, value)| self.text(&at, value).map(str::to_owned)).collect()
+        let mut texts: Vec<String> = Vec::new();
+        for (at, value) in self.list(path, value, most) {
+            let Some(text) = self.text(&at, value) else { continue };
+            if self.take(&at, rule(text)).is_some() {
+                texts.push(text.to_owned());
+            }
+        }
+        texts
     }
 
-    fn routes(&mut self, value: &Value) -> Vec<RouteConfig> {
-        let mut routes: Vec<RouteConfig> = Vec::new();
-        for (path, value) in self.list("routes", value, MAX_ROUTES) {
-            let mut route = RouteConfig {
-                path: String::new(),
-                access: Access::Verified,
-                to: Destination::Engine,
-                forward_credential: false,
-                scopes: Vec::new(),
-                components: None,
-            };
-            let mut named = false;
-            for (key, value) in self.map(&path, value, &["path", "access", "forward_credential"]) {
-                let at = join(&path, key);
-                match (key, value) {
-                    ("path", value) => {
-                        named = true;
-                        if let Some(text) = self.text(&at, value) {
-                            if routes.iter().any(|earlier| earlier.path == text) {
-                                self.problem(&at, format!("{} stands here twice", shown(text)));
-                            }
-                            match route_path(text) {
-                                Ok(()) => text.clone_into(&mut route.path),
-                                Err(message) => self.problem(&at, message),
-                            }
-                        }
-                    }
-                    ("access", Value::String(text)) if text == "public" => route.access = Access::Public,
-                    ("access", Value::String(text)) if text == "verified" => route.access = Access::Verified,
-                    ("access", _) => self.problem(&at, "must be public or verified"),
-                    (_, Value::Bool(forward)) => route.forward_credential = *forward,
-                    _ => self.problem(&at, "must be true or false"),
-                }
-            }
-            if !named {
-                self.problem(&join(&path, "path"), "must be set, for example /v1/models");
-            }
-            if route.access == Access::Public && route.forward_credential {
-                self.problem(
-                    &join(&path, "forward_credential"),
-                    "must be false on a public route, whose credentials nobody verifies",
-                );
-            }
-            routes.push(route);
+    /// Scopes: a list, or one text with blanks between them.
+    fn scopes(&mut self, path: &str, value: &Value) -> Vec<String> {
+        let Some(text) = value.as_str() else { return self.texts(path, value, MAX_FEW, rules::scope) };
+        let listed: Vec<&str> = rules::scopes(text).collect();
+        if listed.is_empty() || listed.len() > MAX_FEW {
+            self.problem(path, format!("must name 1 to {MAX_FEW} scopes"));
         }
-        routes
+        let good = listed.into_iter().filter(|scope| self.take(path, rules::scope(scope)).is_some());
+        good.map(str::to_owned).collect()
     }
 
-    fn jwks(&mut self, value: &Value) -> JwksTimes {
-        let mut times = Document::default().jwks;
-        for (key, value) in self.map("jwks", value, &["refresh_seconds", "max_stale_seconds"]) {
-            let at = join("jwks", key);
-            let (field, least, most) = match key {
-                "refresh_seconds" => (&mut times.refresh_seconds, 10, 86_400),
-                _ => (&mut times.max_stale_seconds, 60, 2_592_000),
-            };
-            match value.as_u64().filter(|n| (least..=most).contains(n)) {
-                Some(n) => *field = n,
-                None => {
-                    self.problem(&at, format!("must be a whole number of seconds from {least} to {most}"))
-                }
-            }
+    fn whole_number(&mut self, path: &str, value: &Value, least: u64, most: u64) -> Option<u64> {
+        let number = value.as_u64().filter(|n| (least..=most).contains(n));
+        if number.is_none() {
+            self.problem(path, format!("must be a whole number of seconds from {least} to {most}"));
         }
-        if times.max_stale_seconds < times.refresh_seconds {
-            self.problem(
-                "jwks.max_stale_seconds",
-                format!(
-                    "{} must not be less than refresh_seconds ({}), or keys would be gone before they are refreshed",
-                    times.max_stale_seconds, times.refresh_seconds
-                ),
-            );
+        number
+    }
+
+    fn trusted(&mut self, path: &str, value: &Value) -> Option<Url> {
+        let text = self.text(path, value)?;
+        self.take(path, url_rules::trusted(text))
+    }
+
+    fn missing(&mut self, path: &str, key: &str, is_there: bool, message: &str) {
+        if !is_there {
+            self.problem(&join(path, key), message);
         }
-        times
     }
 }
 
@@ -290,124 +293,5 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// An issuer's address: no query, since paths are put behind it.
-pub(crate) fn issuer_url(text: &str) -> Result<(), String> {
-    let url = url_rules::trusted(text)?;
-    if url.query().is_some() {
-        return Err(format!("{} must not have a query; remove everything from '?' on", shown(text)));
-    }
-    Ok(())
-}
-
-/// A route's path: a pattern of which at least some paths are not a built-in route's, since those come first.
-fn route_path(text: &str) -> Result<(), String> {
-    Pattern::parse(text).map_err(|error| format!("{} {error}", shown(text)))?;
-    // A path of the pattern's that no built-in pattern names by accident.
-    let sample = text.replace("**", "*").replace('*', "\u{b7}");
-    let covered = |built_in: &str| Pattern::parse(built_in).is_ok_and(|built_in| built_in.matches(&sample));
-    match DEFAULT.iter().find(|(built_in, _, _)| covered(built_in)) {
-        Some((built_in, _, _)) => Err(format!(
-            "{} belongs to the built-in route {built_in}, which stays as it is; remove it",
-            shown(text)
-        )),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_that_a_built_in_one_covers_whole_is_refused() {
-        for (path, good) in [
-            ("/v1/**", true),
-            ("/**", true),
-            ("/*/config", true),
-            ("/v1/models", true),
-            ("/demos", true),
-            ("/demo", false),
-            ("/demo/**", false),
-            ("/demo/*/x", false),
-            ("/v1/logs", false),
-            ("/healthz", false),
-            ("v1", false),
-        ] {
-            assert_eq!(route_path(path).is_ok(), good, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_whole_document_is_read() {
-        let mut findings = Findings::default();
-        let document = parse(
-            "attach.yaml",
-            "issuers:\n  - {issuer: 'https://p.example/', audiences: [a, b], user_prefix: 'p:', jwks_url: 'https://k.example/k'}\n\
-             routes:\n  - {path: /v1/models, access: public}\n  - {path: /v1/chat/**, forward_credential: true}\n\
-             jwks: {refresh_seconds: 60}\n",
-            &mut findings,
-        );
-        assert_eq!(findings.problems, []);
-        assert_eq!(document.issuers[0].audiences, ["a", "b"]);
-        assert_eq!(document.issuers[0].jwks_url.as_ref().unwrap().as_str(), "https://k.example/k");
-        assert_eq!(document.routes[0].access, Access::Public);
-        assert!(document.routes[1].forward_credential);
-        assert_eq!(document.jwks, JwksTimes { refresh_seconds: 60, max_stale_seconds: 86_400 });
-    }
-
-    #[test]
-    fn an_empty_document_says_nothing() {
-        for text in ["", "# only a comment\n", "issuers:\nroutes:\n"] {
-            let mut findings = Findings::default();
-            let document = parse("attach.yaml", text, &mut findings);
-            assert_eq!((findings.problems, document.issuers.len()), (vec![], 0), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn every_mistake_is_named_by_its_path() {
-        let mut findings = Findings::default();
-        parse(
-            "attach.yaml",
-            "OIDC_ISSUER: https://x.example\n\
-             colour: red\n\
-             issuers:\n  - {audiences: [], user_prefix: 7}\n  - {issuer: 'http://far.example', audiences: a, jwks_url: nope, scope: x}\n\
-             routes:\n  - {path: '/v1/logs'}\n  - {path: a, access: everyone, forward_credential: 1}\n  - {to: control}\n\
-             jwks: {refresh_seconds: 1, max_stale_seconds: 100}\n",
-            &mut findings,
-        );
-        let mut found: Vec<_> = findings.problems.iter().map(|p| p.setting.as_str()).collect();
-        found.sort_unstable();
-        assert_eq!(
-            found,
-            [
-                "OIDC_ISSUER",
-                "colour",
-                "issuers[0].audiences",
-                "issuers[0].issuer",
-                "issuers[0].user_prefix",
-                "issuers[1].issuer",
-                "issuers[1].jwks_url",
-                "issuers[1].scope",
-                "jwks.max_stale_seconds",
-                "jwks.refresh_seconds",
-                "routes[0].path",
-                "routes[1].access",
-                "routes[1].forward_credential",
-                "routes[1].path",
-                "routes[2].path",
-                "routes[2].to",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_mapping_or_not_yaml_is_one_problem() {
-        for text in ["- a\n", "just text", "a: [", "issuers: []\nissuers: []\n"] {
-            let mut findings = Findings::default();
-            parse("attach.yaml", text, &mut findings);
-            assert_eq!(findings.problems.len(), 1, "{text}: {:?}", findings.problems);
-            assert_eq!(findings.problems[0].setting, "attach.yaml", "{text}");
-        }
-    }
-}
+mod tests;

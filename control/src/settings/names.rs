@@ -7,6 +7,25 @@ pub const KNOWN: &[&str] = &[
     "OIDC_JWKS_URL",
     "AUTH_BACKEND",
     "AUTH_METHODS",
+    "AUTH_MODE",
+    "REQUIRED_SCOPES",
+    "DID_ALLOW",
+    "AUTHORIZED_KEYS_DIR",
+    "APP_ENV",
+    "DEV_PRIVATE_KEY",
+    "HMAC_KEYS",
+    "HTTPSIG_DIRECTORIES",
+    "HTTPSIG_AUTHORITIES",
+    "DESCOPE_BASE_URL",
+    "DESCOPE_PROJECT_ID",
+    "DESCOPE_JWKS_URL",
+    "DESCOPE_AUD",
+    "ENABLE_DESCOPE_EXCHANGE",
+    "DESCOPE_CLIENT_ID",
+    "DESCOPE_CLIENT_SECRET",
+    "REDIS_URL",
+    "A2A_TARGETS",
+    "A2A_AGENTS",
     "AUTH0_DOMAIN",
     "AUTH0_CLIENT",
     "AUTH0_SECRET",
@@ -40,60 +59,27 @@ pub const SECRET: &[&str] = &[
     "DATABASE_URL",
 ];
 
-/// A setting that this version does not have.
+/// A setting that this version does not have. The gateway is as safe without it, so it is only mentioned.
 #[derive(Clone, Copy, Debug)]
 pub struct Later {
     /// Its name.
     pub name: &'static str,
     /// Values that ask for nothing, so that they need no word.
     pub inert: &'static [&'static str],
-    /// What happens when it asks for something.
-    pub effect: Effect,
-}
-
-/// What happens when a setting of a later version asks for something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The gateway is as safe without it: a notice.
-    Notice,
-    /// Going on without it would let in what the operator wanted kept out: refused, with this advice.
-    Refused(&'static str),
 }
 
 const fn notice(name: &'static str, inert: &'static [&'static str]) -> Later {
-    Later { name, inert, effect: Effect::Notice }
-}
-
-const fn refused(name: &'static str, inert: &'static [&'static str], advice: &'static str) -> Later {
-    Later { name, inert, effect: Effect::Refused(advice) }
+    Later { name, inert }
 }
 
 /// The settings of later versions.
 pub const LATER: &[Later] = &[
-    refused(
-        "ENABLE_DESCOPE_EXCHANGE",
-        &["false", "0", "no", "off"],
-        "this version exchanges no tokens; remove it, and let OIDC_ISSUER name the issuer whose tokens clients send",
-    ),
-    refused(
-        "REQUIRED_SCOPES",
-        &[],
-        "this version does not check scopes and would let callers in without them; remove it to go on without",
-    ),
-    refused("DID_ALLOW", &[], "this version accepts no DIDs; remove it"),
-    notice("DESCOPE_BASE_URL", &[]),
-    notice("DESCOPE_PROJECT_ID", &[]),
-    notice("DESCOPE_CLIENT_ID", &[]),
-    notice("DESCOPE_CLIENT_SECRET", &[]),
-    notice("DESCOPE_JWKS_URL", &[]),
-    notice("DESCOPE_AUD", &[]),
     notice("MEM_BACKEND", &["none"]),
     notice("WEAVIATE_URL", &[]),
     notice("MAX_TOKENS_PER_MIN", &[]),
     notice("WINDOW", &[]),
     notice("QUOTA_ENCODING", &[]),
     notice("MAX_REQUEST_BYTES", &[]),
-    notice("REDIS_URL", &[]),
     notice("USAGE_METERING", &["null", "none"]),
     notice("USAGE_BACKEND", &["null", "none"]),
     notice("OPENMETER_API_KEY", &[]),
@@ -102,17 +88,9 @@ pub const LATER: &[Later] = &[
     notice("TEMPORAL_QUEUE", &[]),
     notice("TEMPORAL_WORKFLOWS", &[]),
     notice("METRICS_SCOPE", &[]),
-    notice("HTTPSIG_AUTHORITIES", &[]),
-    notice("HTTPSIG_DIRECTORIES", &[]),
     notice("MEM_ACK", &[]),
     notice("MEM_SPACES", &[]),
     notice("MEM_EMBED_MODEL", &[]),
-    notice("APP_ENV", &[]),
-    notice("DEV_PRIVATE_KEY", &[]),
-    notice("AUTHORIZED_KEYS_DIR", &[]),
-    notice("HMAC_KEYS", &[]),
-    notice("A2A_TARGETS", &[]),
-    notice("A2A_AGENTS", &[]),
     notice("A2A_PUSH_ALLOW", &[]),
     notice("GATEWAY_URL", &[]),
     notice("TASK_MAX_AGE", &[]),
@@ -121,7 +99,7 @@ pub const LATER: &[Later] = &[
 
 /// Names so common in a process's environment that finding them there says nothing about the gateway.
 /// In an env file they are meant.
-pub const AMBIENT: &[&str] = &["APP_ENV", "DATABASE_URL", "REDIS_URL", "GATEWAY_URL", "WINDOW"];
+pub const AMBIENT: &[&str] = &["DATABASE_URL", "GATEWAY_URL", "WINDOW"];
 
 /// The known or later name that an unknown one probably means, at most two edits away.
 #[must_use]

@@ -78,6 +78,31 @@ pub fn trusted(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// As [`http`], for a service that clients' paths are put behind: no query, a plain path, and no `/` at the end
+/// of one.
+///
+/// # Errors
+/// As [`http`].
+pub fn upstream(text: &str) -> Result<Url, String> {
+    let mut url = http(text)?;
+    if url.query().is_some() {
+        return Err(format!("{} must not have a query; remove everything from '?' on", shown(text)));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    if path.contains('%') || path.contains("//") {
+        return Err(format!("{} must have a plain path, without '%' and '//'", shown(text)));
+    }
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Host and, where it is not the scheme's own, port.
+#[must_use]
+pub fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 fn shown_without_userinfo(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, rest)) => shown(&format!("…@{rest}")),

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
-use super::names::{self, Effect};
-use super::problem::{Findings, shown};
+use super::names;
+use super::problem::Findings;
 use super::{Sources, env_file};
+
+/// What is wrong with a value that the example shows and nobody has replaced.
+pub(crate) const PLACEHOLDER: &str =
+    "still has the example's placeholder; write your own value or remove the line";
 
 /// One setting's text, never empty.
 #[derive(Clone, Debug)]
@@ -13,6 +17,8 @@ pub(crate) struct Value {
     pub(crate) text: String,
     /// How messages name it: `PORT`, `--port`.
     pub(crate) label: &'static str,
+    /// Whether it stands in the env file, where it was put for the gateway and nothing else.
+    pub(crate) in_file: bool,
 }
 
 /// Every known setting that is set.
@@ -34,40 +40,44 @@ impl Values {
                 "PORT" => sources.port.as_deref().map(|text| ("--port", text)),
                 _ => None,
             };
-            let (label, text) = match (flag, sources.environment.get(OsStr::new(name)), file.get(name)) {
-                (Some((label, text)), _, _) => (label, text.to_owned()),
-                (None, Some(text), _) => match text.to_str() {
-                    Some(text) => (name, text.to_owned()),
-                    None => {
-                        findings.problem(name, "its value in the environment is not UTF-8; write plain text");
-                        refused.insert(name);
-                        continue;
+            let (label, text, in_file) =
+                match (flag, sources.environment.get(OsStr::new(name)), file.get(name)) {
+                    (Some((label, text)), _, _) => (label, text.to_owned(), false),
+                    (None, Some(text), _) => match text.to_str() {
+                        Some(text) => (name, text.to_owned(), false),
+                        None => {
+                            findings
+                                .problem(name, "its value in the environment is not UTF-8; write plain text");
+                            refused.insert(name);
+                            continue;
+                        }
+                    },
+                    (None, None, Some(entry)) => {
+                        if entry.value.contains("${") {
+                            findings.problem(
+                                name,
+                                "'${…}' is not expanded in the env file; write the value itself",
+                            );
+                            refused.insert(name);
+                            continue;
+                        }
+                        (name, entry.value.clone(), true)
                     }
-                },
-                (None, None, Some(entry)) => {
-                    if entry.value.contains("${") {
-                        findings
-                            .problem(name, "'${…}' is not expanded in the env file; write the value itself");
-                        refused.insert(name);
-                        continue;
-                    }
-                    (name, entry.value.clone())
-                }
-                (None, None, None) => continue,
-            };
+                    (None, None, None) => continue,
+                };
             let text = text.trim();
             if text.is_empty() {
                 continue;
             }
             if is_placeholder(name, text) {
                 refused.insert(name);
-                findings.problem(
-                    label,
-                    "still has the example's placeholder; write your own value or remove the line",
-                );
+                // The original's example has these lines whoever the provider is: they matter to Descope's alone.
+                if !name.starts_with("DESCOPE_") {
+                    findings.problem(label, PLACEHOLDER);
+                }
                 continue;
             }
-            known.insert(name, Value { text: text.to_owned(), label });
+            known.insert(name, Value { text: text.to_owned(), label, in_file });
         }
         later(sources, &file, findings);
         for name in file.keys() {
@@ -129,15 +139,8 @@ fn later(sources: &Sources, file: &BTreeMap<&str, &env_file::Entry>, findings: &
         };
         let text = text.trim();
         let inert = text.is_empty() || setting.inert.iter().any(|inert| inert.eq_ignore_ascii_case(text));
-        match setting.effect {
-            _ if inert => {}
-            Effect::Notice if is_placeholder(setting.name, text) => {}
-            Effect::Notice => findings
-                .notice(format!("{} is not implemented in this version and has no effect", setting.name)),
-            Effect::Refused(advice) => findings.problem(
-                setting.name,
-                format!("{} asks for more than this version does: {advice}", shown(text)),
-            ),
+        if !inert && !is_placeholder(setting.name, text) {
+            findings.notice(format!("{} is not implemented in this version and has no effect", setting.name));
         }
     }
 }

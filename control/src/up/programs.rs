@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use attach_core::secret::Secret;
 
 use super::check::MODULE;
-use crate::render::{CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV};
+use crate::render::{
+    ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, exchange_secret_env,
+};
 use crate::serve;
-use crate::settings::{Settings, names};
+use crate::settings::{Method, Settings, names};
 use crate::supervise::detach::Program;
 use crate::supervise::envoy::Envoy;
 use crate::supervise::fingerprint::{self, Fingerprint};
@@ -23,6 +25,10 @@ use crate::supervise::{Error, Service};
 
 /// The setting of how much is logged.
 const LOG_LEVEL: &str = "LOG_LEVEL";
+/// The one secret among the settings that control needs.
+const REDIS_URL: &str = "REDIS_URL";
+/// The setting whose default hangs on secrets that control is not given.
+const AUTH_METHODS: &str = "AUTH_METHODS";
 
 /// Where everything but the gateway's own listener is bound.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -72,12 +78,21 @@ impl<'a> Programs<'a> {
         self.own(Service::Engine, arguments, self.settings.ports.echo)
     }
 
-    /// Envoy's environment: the two secrets, by reference.
+    /// Envoy's environment: the secrets, by reference. `seed` is that of the key that signs assertions.
     #[must_use]
-    pub fn envoy_environment(&self, secret: &str) -> Vec<(String, OsString)> {
-        let mut environment = vec![(CONTROL_SECRET_ENV.to_owned(), secret.into())];
+    pub fn envoy_environment(&self, secret: &str, seed: &str) -> Vec<(String, OsString)> {
+        let mut environment =
+            vec![(CONTROL_SECRET_ENV.to_owned(), secret.into()), (ASSERTION_KEY_ENV.to_owned(), seed.into())];
         if let Some(key) = &self.settings.engine.api_key {
             environment.push((ENGINE_API_KEY_ENV.to_owned(), key.expose().into()));
+        }
+        if let Some(hmac) = &self.settings.hmac {
+            let lines = hmac.keys.iter().map(|key| format!("{}={}", key.name, key.secret.expose()));
+            environment.push((HMAC_KEYS_ENV.to_owned(), lines.collect::<Vec<_>>().join("\n").into()));
+        }
+        for (at, exchange) in self.settings.exchanges.iter().enumerate() {
+            let secret = exchange.client_secret.as_ref().map(|secret| secret.expose().into());
+            environment.extend(secret.map(|secret| (exchange_secret_env(at), secret)));
         }
         environment
     }
@@ -130,16 +145,23 @@ impl<'a> Programs<'a> {
         arguments.extend(flag("--port", settings.ports.gateway.to_string()));
         arguments.extend(settings.env_file.iter().flat_map(|file| flag("--env-file", file)));
         let mut program = self.own(Service::Control, arguments, settings.ports.control);
+        let own = [LOG_LEVEL, AUTH_METHODS];
         let inherited =
-            names::KNOWN.iter().filter(|name| !names::SECRET.contains(name) && **name != LOG_LEVEL);
+            names::KNOWN.iter().filter(|name| !names::SECRET.contains(name) && !own.contains(name));
         let values = inherited.filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
         program.environment.extend(values);
+        let methods: Vec<_> = settings.methods.iter().copied().map(Method::name).collect();
+        program.environment.push((AUTH_METHODS.to_owned(), methods.join(",").into()));
+        let redis_url = settings.redis_url.as_ref().map_or("", |url| url.expose());
+        // Empty counts as "not set".
+        program.environment.push((REDIS_URL.to_owned(), redis_url.into()));
         program.folder.clone_from(&settings.folder);
-        let made_of = serve::State::new(settings, Secret::new(secret.as_bytes().to_vec()));
+        let made_of = serve::Options::new(settings, Secret::new(secret.as_bytes().to_vec()));
         program.fingerprint = self
             .print(Service::Control, &[], &[(LOG_LEVEL.to_owned(), settings.log_level.for_tracing().into())])
             .with("port", settings.ports.control.to_string().as_bytes())
             .with("state", format!("{made_of:?}").as_bytes())
+            .with(REDIS_URL, redis_url.as_bytes())
             .with("binary", self.attach_hash.as_bytes())
             .finish();
         program
@@ -207,15 +229,23 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    /// The fingerprints of idp, engine, control and Envoy with these settings.
-    fn prints(values: &[(&str, &str)]) -> [String; 4] {
+    fn hmac(name: &str) -> String {
+        format!("{name}={}", "k".repeat(32))
+    }
+
+    fn settings(values: &[(&str, &str)]) -> Settings {
         let sources = Sources {
             state_dir: Some("/nowhere".into()),
             folder: "/".into(),
             environment: values.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             ..Sources::default()
         };
-        let settings = load(&sources).unwrap();
+        load(&sources).unwrap()
+    }
+
+    /// The fingerprints of idp, engine, control and Envoy with these settings.
+    fn prints(values: &[(&str, &str)]) -> [String; 4] {
+        let settings = settings(values);
         let state = StateDir::at(&settings.state_dir);
         let attach = std::env::current_exe().unwrap();
         let programs = Programs::new(&attach, &state, &settings, SECRET).unwrap();
@@ -224,7 +254,7 @@ mod tests {
             programs.idp(),
             programs.engine(),
             programs.control(SECRET),
-            programs.envoy(&envoy, "bootstrap", programs.envoy_environment(SECRET)),
+            programs.envoy(&envoy, "bootstrap", programs.envoy_environment(SECRET, "seed")),
         ];
         for program in &all {
             assert!(!program.fingerprint.contains(SECRET) && !format!("{program:?}").contains(SECRET));
@@ -246,6 +276,48 @@ mod tests {
     }
 
     #[test]
+    fn secrets_go_to_the_process_that_needs_them_and_to_no_other() {
+        let key = format!("billing={}", "k".repeat(32));
+        let environment = [
+            ("HMAC_KEYS", key.as_str()),
+            ("REDIS_URL", "redis://:hunter2@h"),
+            ("AUTH_METHODS", "oidc,hmac"),
+            ("OIDC_ISSUER", "https://idp.example.com/"),
+            ("OIDC_AUD", "api"),
+            ("ENABLE_DESCOPE_EXCHANGE", "true"),
+            ("DESCOPE_PROJECT_ID", "P2"),
+            ("DESCOPE_CLIENT_ID", "c"),
+            ("DESCOPE_CLIENT_SECRET", "hunter3"),
+        ];
+        let settings = settings(&environment);
+        let state = StateDir::at(&settings.state_dir);
+        let attach = std::env::current_exe().unwrap();
+        let programs = Programs::new(&attach, &state, &settings, SECRET).unwrap();
+        let find = |environment: &[(String, OsString)], name: &str| {
+            environment
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone().into_string().unwrap())
+        };
+        let envoy = programs.envoy_environment(SECRET, "seed");
+        for (name, value) in [
+            ("ATTACH_HMAC_KEYS", key.as_str()),
+            ("ATTACH_ASSERTION_KEY", "seed"),
+            ("ATTACH_EXCHANGE_SECRET_0", "hunter3"),
+        ] {
+            assert_eq!(find(&envoy, name).as_deref(), Some(value));
+        }
+        assert_eq!(find(&envoy, "REDIS_URL"), None);
+        let control = programs.control(SECRET).environment;
+        assert_eq!(find(&control, "REDIS_URL").as_deref(), Some("redis://:hunter2@h"));
+        assert_eq!(find(&control, "AUTH_METHODS").as_deref(), Some("oidc,hmac"));
+        for (name, value) in &control {
+            let value = value.to_string_lossy();
+            assert!(!value.contains("hunter3") && !value.contains(&key), "{name}");
+        }
+    }
+
+    #[test]
     fn a_changed_setting_touches_only_those_that_use_it() {
         for (setting, before, after, expected) in [
             ("ENGINE_API_KEY", "a", "b", &["envoy"][..]),
@@ -256,6 +328,13 @@ mod tests {
             ("OIDC_AUD", "a", "b", &["idp", "control"]),
             ("ENGINE_URL", "http://127.0.0.1:1", "http://127.0.0.1:2", &[]),
             ("LOG_LEVEL", "info", "debug", &["idp", "engine", "control", "envoy"]),
+            ("REDIS_URL", "redis://:a@h", "redis://:b@h", &["control"]),
+            ("AUTHORIZED_KEYS_DIR", "/a", "/b", &["control"]),
+            ("REQUIRED_SCOPES", "a", "b", &["control"]),
+            ("HMAC_KEYS", &hmac("a"), &hmac("b"), &["envoy"]),
+            // These are in Envoy's configuration, which is the same in this test.
+            ("DID_ALLOW", "did:key:*", "did:pkh:*", &[]),
+            ("AUTH_MODE", "enforce", "shadow", &[]),
         ] {
             assert_eq!(touched(&[(setting, before)], &[(setting, after)]), expected, "{setting}");
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::crew::Change;
 use super::trial::Trial;
 use crate::discover::Resolved;
+use crate::settings::Settings;
 use crate::supervise::Service;
 
 /// How the person gets a token.
@@ -22,6 +23,8 @@ pub enum Token {
         /// What `aud` must name.
         audience: String,
     },
+    /// Nobody issues them: whoever comes in makes them.
+    NoIssuer,
 }
 
 /// Everything that is said.
@@ -31,8 +34,10 @@ pub struct Report {
     pub address: String,
     /// Where its clients reach it.
     pub public_url: String,
-    /// Who issues the tokens.
+    /// Who issues the tokens; empty where nobody does.
     pub issuer: String,
+    /// Who else comes in, one line for each way.
+    pub others: Vec<String>,
     /// Which engine answers, and why that one.
     pub engine: String,
     /// A model that the engine has, when it told one.
@@ -79,6 +84,7 @@ impl Report {
             address: format!("http://{address}"),
             public_url: settings.public_url.clone(),
             issuer,
+            others: others(settings),
             engine: format!("{}  ({})", resolved.engine.url, resolved.engine.kind),
             model: trial.model,
             token: trial.token,
@@ -97,7 +103,12 @@ impl std::fmt::Display for Report {
         if self.public_url != self.address {
             writeln!(f, "  clients call    {}", self.public_url)?;
         }
-        writeln!(f, "  tokens from     {}", self.issuer)?;
+        if !self.issuer.is_empty() {
+            writeln!(f, "  tokens from     {}", self.issuer)?;
+        }
+        for other in &self.others {
+            writeln!(f, "  also            {other}")?;
+        }
         writeln!(f, "  engine          {}", self.engine)?;
         writeln!(f, "  processes       {}", changes(&self.changes))?;
         writeln!(f, "  logs            {}  ({} logs -f{})", self.logs, attach, flags)?;
@@ -116,8 +127,15 @@ impl std::fmt::Display for Report {
                 )?;
                 "$TOKEN".to_owned()
             }
+            Token::NoIssuer => {
+                writeln!(
+                    f,
+                    "Make a token in one of these ways (`attach sign` makes rotagent's), put it into TOKEN, and try:"
+                )?;
+                "$TOKEN".to_owned()
+            }
         };
-        if !matches!(self.token, Token::Foreign { .. }) {
+        if !matches!(self.token, Token::Foreign { .. } | Token::NoIssuer) {
             writeln!(f, "Try it:")?;
         }
         let model = self.model.as_deref().unwrap_or("MODEL");
@@ -131,6 +149,35 @@ impl std::fmt::Display for Report {
         writeln!(f, "  -H 'Content-Type: application/json' \\")?;
         writeln!(f, "  -d {}", quoted(&body))
     }
+}
+
+/// Who comes in besides issuers' users.
+fn others(settings: &Settings) -> Vec<String> {
+    let mut others = Vec::new();
+    others.extend(settings.did_allow.as_ref().map(|allow| format!("DIDs: {}", listed(allow))));
+    if let Some(rotagent) = &settings.rotagent {
+        others.push(format!("rotagent: keys in {}", rotagent.folder.display()));
+    }
+    if let Some(hmac) = &settings.hmac {
+        let names: Vec<_> = hmac.keys.iter().map(|key| key.name.as_str()).collect();
+        others.push(format!("services with shared keys: {}", listed(&names)));
+    }
+    if let Some(httpsig) = &settings.httpsig {
+        let names: Vec<_> = httpsig.directories.iter().map(|directory| directory.name.as_str()).collect();
+        others.push(format!("signed HTTP messages: {}", listed(&names)));
+    }
+    others
+}
+
+/// The first few of a list.
+fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    if names.len() > SHOWN {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " and {} more", names.len() - SHOWN);
+    }
+    text
 }
 
 fn changes(changes: &[(Service, Change)]) -> String {
@@ -168,6 +215,7 @@ mod tests {
             address: "http://127.0.0.1:8080".into(),
             public_url: "http://127.0.0.1:8080".into(),
             issuer: "http://127.0.0.1:8082".into(),
+            others: vec!["DIDs: did:key:*".into()],
             engine: "the echo engine".into(),
             model: Some("it's".into()),
             token,
@@ -186,6 +234,7 @@ mod tests {
         assert!(text.contains("\"Authorization: Bearer e.y.J\""), "{text}");
         assert!(text.contains(r#""model": "it'\''s","#), "{text}");
         assert!(text.contains("control unchanged, envoy restarted"), "{text}");
+        assert!(text.contains("  also            DIDs: did:key:*\n"), "{text}");
         assert!(text.contains("attach down --port 9\n"), "{text}");
     }
 
@@ -196,6 +245,14 @@ mod tests {
         let text = report(Token::Foreign { issuer: "https://i/".into(), audience: "a".into() });
         assert!(text.contains("Get a token from https://i/ for the audience a"), "{text}");
         assert!(text.contains("Bearer $TOKEN\""), "{text}");
+    }
+
+    #[test]
+    fn without_an_issuer_the_ways_to_come_in_are_told() {
+        let text = report(Token::NoIssuer);
+        assert!(text.contains("Make a token in one of these ways"), "{text}");
+        assert!(text.contains("Bearer $TOKEN\""), "{text}");
+        assert_eq!(listed(&["a", "b", "c", "d", "e", "f"]), "a, b, c, d and 2 more");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Trial {
 /// Gets a token where anyone may have one, and asks the engine for its models with it.
 pub async fn run(resolved: &Resolved, gateway: SocketAddr) -> Trial {
     let Some(issuer) = resolved.issuers.first() else {
-        return Trial { token: Token::Fetched, model: None, notice: None };
+        return Trial { token: Token::NoIssuer, model: None, notice: None };
     };
     let settings = &resolved.settings;
     if !settings.dev_idp {

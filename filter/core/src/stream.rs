@@ -72,7 +72,14 @@ impl Env<'_> {
     /// Whether there is any key that a caller could be verified with.
     #[must_use]
     pub fn can_verify(&self) -> bool {
-        self.policy.schemes.has_own_keys() || self.keys.iter().any(|keys| keys.can_verify(self.now))
+        // Who gets one of the gateway's own tokens was verified by something else first.
+        let own = self.policy.schemes.gateway.as_ref().map(|rules| rules.source);
+        self.policy.schemes.has_own_keys()
+            || self
+                .keys
+                .iter()
+                .enumerate()
+                .any(|(source, keys)| Some(source) != own && keys.can_verify(self.now))
     }
 }
 
@@ -103,7 +110,7 @@ pub struct Answer<'a> {
 }
 
 /// What the host is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Effect<'a> {
     /// Set a request header, in place of all of its name.
     SetRequestHeader(&'a str, &'a [u8]),
@@ -121,6 +128,22 @@ pub enum Effect<'a> {
     Reply(Rc<LocalReply>),
     /// Go on with a paused request.
     Resume,
+}
+
+impl core::fmt::Debug for Effect<'_> {
+    /// Values are keys, tokens and statements: names alone are shown.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::SetRequestHeader(name, _) => write!(f, "SetRequestHeader({name})"),
+            Self::RemoveRequestHeader(name) => write!(f, "RemoveRequestHeader({name})"),
+            Self::RemoveRequestTrailer(name) => write!(f, "RemoveRequestTrailer({name})"),
+            Self::SetResponseHeader(name, _) => write!(f, "SetResponseHeader({name})"),
+            Self::Ask(question) => write!(f, "Ask({question:?})"),
+            Self::CountWouldDeny(reason) => write!(f, "CountWouldDeny({reason})"),
+            Self::Reply(reply) => write!(f, "Reply({})", reply.status),
+            Self::Resume => f.write_str("Resume"),
+        }
+    }
 }
 
 /// A callout.
@@ -225,7 +248,23 @@ impl Machine {
     /// Whether the stream waits for [`Input::Tick`].
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        matches!(self.stream, Stream::FetchingKeys(_))
+        matches!(self.stream, Stream::FetchingKeys(_) | Stream::AwaitingBody(_))
+    }
+
+    /// Whether it waits for the request's body.
+    #[must_use]
+    pub fn awaits_body(&self) -> bool {
+        matches!(self.stream, Stream::AwaitingBody(_))
+    }
+
+    /// Whether a tick can change anything now: keys have come or gone, or the wait is over.
+    #[must_use]
+    pub fn is_due(&self, keys_changed: bool, now: UnixMillis) -> bool {
+        match &self.stream {
+            Stream::FetchingKeys(waiting) => keys_changed || waiting.due().is_none_or(|due| now >= due),
+            Stream::AwaitingBody(waiting) => waiting.due().is_none_or(|due| now >= due),
+            _ => false,
+        }
     }
 
     /// Whether the stream waits for [`Input::Answer`].
@@ -245,6 +284,7 @@ impl Stream {
                 Input::ResponseHeaders,
             ) => Ok((Self::Closed, Flow::Continue)),
             (Self::FetchingKeys(waiting), Input::Tick) => waiting.on_tick(env, out),
+            (Self::AwaitingBody(waiting), Input::Tick) => waiting.on_tick_for_body(env),
             (Self::Asking(asking), Input::Answer(answer)) => asking.on_answer(env, answer, out),
             (Self::FetchingKeys(waiting), Input::RequestBody(size, end)) => {
                 waiting.keep_body(env, size, end, Self::FetchingKeys, out)

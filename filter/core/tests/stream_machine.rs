@@ -1,4 +1,4 @@
-//! The stream machine as its host sees it: cases for what must happen, and random sequences for what must not.
+//! The stream machine as its host sees it: cases for what must happen. What must not is `stream_rules.rs`'s.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)] // A test.
 
@@ -19,7 +19,6 @@ use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
-use proptest::prelude::*;
 use serde_json::json;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -319,114 +318,4 @@ fn no_state_shows_a_token() {
     worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     assert!(machine.is_waiting());
     assert!(!format!("{machine:?}").contains(&token[..20]));
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Headers(Vec<(String, Vec<u8>)>),
-    Trailers(Vec<(String, Vec<u8>)>),
-    Tick,
-    Response,
-    KeysArrive,
-    Later(u64),
-    Close,
-}
-
-fn any_header() -> impl Strategy<Value = (String, Vec<u8>)> {
-    let names = prop::sample::select(vec![
-        ":method",
-        ":path",
-        "authorization",
-        "user-agent",
-        "x-attach-user",
-        "x_attach_session",
-        "X-Attach-Foo",
-        "accept",
-    ]);
-    let good = [token("k", "alice", 3600), token("other", "bob", 3600), token("k", "x\ny", 3600)];
-    let values = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..40),
-        prop::sample::select(good.to_vec()).prop_map(|token| bearer(&token).into_bytes()),
-        prop::sample::select(vec![
-            "GET",
-            "POST",
-            "/healthz",
-            "/auth/config",
-            "/api/chat",
-            "/mem/events",
-            "/a/../b",
-            "Bearer "
-        ])
-        .prop_map(|value| value.as_bytes().to_vec()),
-    ];
-    (names, values).prop_map(|(name, value)| (name.to_owned(), value))
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    let headers = || prop::collection::vec(any_header(), 0..8);
-    prop_oneof![
-        4 => headers().prop_map(Step::Headers),
-        1 => headers().prop_map(Step::Trailers),
-        3 => Just(Step::Tick),
-        1 => Just(Step::Response),
-        1 => Just(Step::KeysArrive),
-        1 => (0_u64..3000).prop_map(Step::Later),
-        1 => Just(Step::Close),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 500 } else { 20_000 }))]
-
-    #[test]
-    fn whatever_comes_there_is_one_reply_at_most_and_nothing_passes_unverified(
-        with_keys in any::<bool>(),
-        steps in prop::collection::vec(any_step(), 1..12),
-    ) {
-        let mut worker = if with_keys { Worker::with_keys() } else { Worker::without_keys() };
-        let mut machine = Machine::default();
-        let (mut replies, mut resumes, mut paused, mut stamped, mut public, mut closed, mut forwarded) =
-            (0, 0, false, false, false, false, false);
-        for step in steps {
-            let (is_request, (flow, effects)) = match &step {
-                Step::Headers(pairs) => {
-                    public |= pairs.iter().any(|(name, value)| name == ":path" && value.starts_with(b"/auth/config"));
-                    (true, worker.step(&mut machine, Input::RequestHeaders(pairs, true)))
-                }
-                Step::Trailers(pairs) => (true, worker.step(&mut machine, Input::RequestTrailers(pairs))),
-                Step::Tick => (false, worker.step(&mut machine, Input::Tick)),
-                Step::Response => {
-                    let step = worker.step(&mut machine, Input::ResponseHeaders);
-                    // An answer to what never went upstream is somebody else's: the stream is over here.
-                    closed |= !forwarded;
-                    (false, step)
-                }
-                Step::KeysArrive => { worker.keys_arrive(); continue }
-                Step::Later(millis) => { worker.now = worker.now.after(Duration::from_millis(*millis)); continue }
-                Step::Close => { machine.close(); closed = true; continue }
-            };
-            let new_replies = effects.iter().filter(|effect| effect.starts_with("reply")).count();
-            let new_resumes = effects.iter().filter(|effect| *effect == "resume").count();
-            replies += new_replies;
-            resumes += new_resumes;
-            prop_assert!(replies <= 1, "two replies");
-            prop_assert!(resumes <= 1, "two resumes");
-            prop_assert!(new_resumes == 0 || paused, "a resume without a pause");
-            prop_assert!(!closed || effects.is_empty(), "a closed stream does {effects:?}");
-            prop_assert!(new_replies == 0 || flow == Flow::Pause, "a reply and no pause");
-            stamped |= effects.iter().any(|effect| effect.starts_with("set x-attach-user"));
-            forwarded |= (is_request && flow == Flow::Continue) || new_resumes == 1;
-            if is_request && flow == Flow::Continue {
-                prop_assert!(stamped || public, "forwarded without an identity: {step:?}");
-            }
-            if is_request {
-                // A pause ends in a reply, or is one that a tick will end.
-                prop_assert!(flow == Flow::Continue || replies == 1 || closed || machine.is_waiting(), "{step:?}");
-                paused = flow == Flow::Pause;
-            }
-            for effect in &effects {
-                prop_assert!(!effect.starts_with("answer") || replies == 0, "a reply of our own is stamped");
-            }
-        }
-    }
 }

@@ -7,8 +7,8 @@ use crate::mint::{Holder, base58, high_s, signing_input};
 
 /// The order of secp256k1's group.
 pub(super) const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xba, 0xae,
-    0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x41,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xba,
+    0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x41,
 ];
 
 pub(super) fn add(rows: &mut Rows<'_>) {
@@ -29,7 +29,11 @@ fn accepted(rows: &mut Rows<'_>) {
         let bearer = format!("Bearer {token}");
         rows.accepted_as(&format!("a good did:{kind} token by {}", holder.algorithm), &bearer, &holder.did);
         let prefixed = format!("Bearer {}.{token}", holder.did);
-        rows.accepted_as(&format!("the same behind its DID, did:{kind} {}", holder.algorithm), &prefixed, &holder.did);
+        rows.accepted_as(
+            &format!("the same behind its DID, did:{kind} {}", holder.algorithm),
+            &prefixed,
+            &holder.did,
+        );
     }
     let holder = &world.dids.ed25519;
     let claims = holder.claims(world.audience(), &json!({}));
@@ -59,22 +63,32 @@ fn who(rows: &mut Rows<'_>) {
     rows.refused("the same behind its DID", &format!("{}.{own}", outsider.did), &["did_not_allowed"]);
     let stolen = outsider.named(&holder.did).token(&holder.claims(audience, &json!({})));
     rows.refused("a listed DID's token that another key signed", &stolen, &["signature_invalid"]);
-    rows.refused("the same behind the DID", &format!("{}.{stolen}", holder.did), &["signature_invalid"]);
+    rows.refused(
+        "another key's token behind a listed DID",
+        &format!("{}.{stolen}", holder.did),
+        &["signature_invalid"],
+    );
     let mismatch = &["did_mismatch"];
     let token = outsider.token_with(&json!({}), &holder.claims(audience, &json!({})));
     rows.refused("a key of one DID and the issuer of another", &token, mismatch);
     let token = holder.token_with(&json!({"kid": outsider.key_url()}), &holder.claims(audience, &json!({})));
     rows.refused("a listed DID's token by the name of another's key", &token, mismatch);
-    rows.refused("another DID before a good token", &format!("{}.{}", outsider.did, good(rows, holder)), mismatch);
+    rows.refused(
+        "another DID before a good token",
+        &format!("{}.{}", outsider.did, good(rows, holder)),
+        mismatch,
+    );
     rows.refused("a listed DID before another's token", &format!("{}.{own}", holder.did), mismatch);
-    let token = holder.token_with(&json!({"kid": format!("{}#other", holder.did)}), &holder.claims(audience, &json!({})));
+    let token = holder
+        .token_with(&json!({"kid": format!("{}#other", holder.did)}), &holder.claims(audience, &json!({})));
     rows.refused("a kid that is another key of the DID", &token, mismatch);
-    let token = holder.token_with(&json!({"kid": format!("{} ", holder.did)}), &holder.claims(audience, &json!({})));
+    let token =
+        holder.token_with(&json!({"kid": format!("{} ", holder.did)}), &holder.claims(audience, &json!({})));
     rows.refused("a kid that is the DID and a space", &token, mismatch);
     let token = holder.token_with(&json!({"kid": "rs256"}), &holder.claims(audience, &json!({})));
     rows.refused("a DID's token by the name of an issuer's key", &token, mismatch);
     let token = holder.token(&holder.claims(audience, &json!({"iss": null})));
-    rows.refused("a DID's kid and no issuer", &token, &["issuer_missing"]);
+    rows.accepted_as("a DID's kid and no issuer", &format!("Bearer {token}"), &holder.did);
     let token = holder.token(&holder.claims(audience, &json!({"iss": [holder.did]})));
     rows.refused("a DID's kid and a list of issuers", &token, &["issuer_missing"]);
     let token = holder.token(&holder.claims(audience, &json!({"iss": [holder.did]})));
@@ -104,7 +118,11 @@ fn forms(rows: &mut Rows<'_>) {
     rows.refused("a DID and two parts", &format!("{did}.{input}"), &["token_segments"]);
     rows.refused("a DID and four parts", &format!("{did}.{token}.x"), &["token_segments"]);
     rows.refused("the form of the original's README", &format!("{did}...{token}"), &["did_readme_form"]);
-    rows.refused("the README's form to the letter", "did:key:z6Mki...<sig>.<payload>.<sig>", &["did_readme_form"]);
+    rows.refused(
+        "the README's form to the letter",
+        "did:key:z6Mki...<sig>.<payload>.<sig>",
+        &["did_readme_form"],
+    );
     rows.refused("a DID with a fragment before the token", &format!("{did}#key.{token}"), &["did_malformed"]);
     rows.refused("a DID with a query before the token", &format!("{did}?a=b.{token}"), &["did_malformed"]);
     rows.refused("a DID with a path before the token", &format!("{did}/a.{token}"), &["did_malformed"]);
@@ -117,12 +135,18 @@ fn forms(rows: &mut Rows<'_>) {
         rows.refused(&format!("a token of did:{method}"), &good(rows, &other), &["did_method"]);
     }
     let malformed = &["did_malformed"];
-    for other in ["did:", "did::", "did:key", "did:KEY:z6Mk", "did:key:", "did:pkh", "did:pkh:", "did:pkh:eip155"] {
+    for other in
+        ["did:", "did::", "did:key", "did:KEY:z6Mk", "did:key:", "did:pkh", "did:pkh:", "did:pkh:eip155"]
+    {
         rows.refused(&format!("{other} before a good token"), &format!("{other}.{token}"), malformed);
     }
     let upper = holder.named(did.replacen("did:", "DID:", 1));
     rows.refused("an issuer that is DID in capitals", &good(rows, &upper), &["issuer_unknown"]);
-    rows.refused("DID in capitals before a good token", &format!("DID{}.{token}", &did[3..]), &["token_segments"]);
+    rows.refused(
+        "DID in capitals before a good token",
+        &format!("DID{}.{token}", &did[3..]),
+        &["token_segments"],
+    );
 }
 
 fn claims(rows: &mut Rows<'_>) {
@@ -133,16 +157,32 @@ fn claims(rows: &mut Rows<'_>) {
     rows.accepted_as("a DID's token for almost a day", &value, &holder.did);
     let value = format!("Bearer {}", token(json!({"exp": now - 20})));
     rows.accepted_as("a DID's token that expired within the leeway", &value, &holder.did);
-    rows.refused("a DID's token for more than a day", &token(json!({"exp": now + 86_600})), &["lifetime_too_long"]);
+    rows.refused(
+        "a DID's token for more than a day",
+        &token(json!({"exp": now + 86_600})),
+        &["lifetime_too_long"],
+    );
     rows.refused("a DID's token for ever", &token(json!({"exp": 9_999_999_999_u64})), &["lifetime_too_long"]);
     rows.refused("a DID's token that has expired", &token(json!({"exp": now - 90})), &["expired"]);
     rows.refused("a DID's token without exp", &token(json!({"exp": null})), &["expiry_missing"]);
     rows.refused("a DID's token with exp as text", &token(json!({"exp": "9"})), &["date_malformed"]);
-    rows.refused("a DID's token that is not valid yet", &token(json!({"nbf": now + 120})), &["not_yet_valid"]);
+    rows.refused(
+        "a DID's token that is not valid yet",
+        &token(json!({"nbf": now + 120})),
+        &["not_yet_valid"],
+    );
     rows.refused("a DID's token of the future", &token(json!({"iat": now + 120})), &["issued_in_future"]);
     rows.refused("a DID's token without an audience", &token(json!({"aud": null})), &["audience_missing"]);
-    rows.refused("a DID's token with no audience in its list", &token(json!({"aud": []})), &["audience_missing"]);
-    rows.refused("a DID's token for another", &token(json!({"aud": "https://other.example"})), &["audience_wrong"]);
+    rows.refused(
+        "a DID's token with no audience in its list",
+        &token(json!({"aud": []})),
+        &["audience_missing"],
+    );
+    rows.refused(
+        "a DID's token for another",
+        &token(json!({"aud": "https://other.example"})),
+        &["audience_wrong"],
+    );
     rows.refused("a DID's token for its own DID", &token(json!({"aud": holder.did})), &["audience_wrong"]);
     let behind = format!("{}.{}", holder.did, token(json!({"aud": null})));
     rows.refused("a token without an audience behind its DID", &behind, &["audience_missing"]);
@@ -218,7 +258,8 @@ fn signatures(rows: &mut Rows<'_>) {
     let claims = holder.claims(world.audience(), &json!({}));
     let token = holder.token_but(&claims, |signature| high_s(&signature));
     rows.refused("a secp256k1 signature in its other form", &token, wrong);
-    let changes: [(&str, fn(&mut [u8])); 5] = [
+    type Change = fn(&mut [u8]);
+    let changes: [(&str, Change); 5] = [
         ("whose r is zero", |signature| signature[..32].fill(0)),
         ("whose s is zero", |signature| signature[32..64].fill(0)),
         ("whose r is the group's order", |signature| signature[..32].copy_from_slice(&ORDER)),
@@ -240,8 +281,8 @@ fn signatures(rows: &mut Rows<'_>) {
     // s and the group's order: the same signature by the equation, and not the one that was made.
     let token = holder.token_but(&claims, |mut signature| {
         const ORDER: [u8; 32] = [
-            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
         ];
         let mut carry = 0_u16;
         for (byte, more) in signature[32..].iter_mut().zip(ORDER) {
@@ -286,7 +327,7 @@ fn names(rows: &mut Rows<'_>) {
         ("of P-521's", key(&[&[0x82, 0x24, 2][..], &public, &public].concat())),
         ("whose kind is written longer than it need be", key(&[&[0xed, 0x81, 0x00][..], &public].concat())),
         ("with a zero before it", key(&[&[0, 0xed, 0x01][..], &public].concat())),
-        ("as long as a token may be", format!("did:key:z{}", "6".repeat(2000))),
+        ("of 800 characters", format!("did:key:z{}", "6".repeat(800))),
     ] {
         rows.refused(&format!("a did:key {name}"), &good(rows, &holder.named(did)), kind);
     }

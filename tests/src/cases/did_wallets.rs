@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Rows;
 use super::did_keys::ORDER;
+use super::{Forge, Rows};
 use crate::mint::{Holder, base58, high_s};
 
 pub(super) fn add(rows: &mut Rows<'_>) {
@@ -39,7 +39,11 @@ fn accepted(rows: &mut Rows<'_>) {
         signature[64] -= 27;
         signature
     });
-    rows.accepted_as("a wallet that counts its recovery id from zero", &format!("Bearer {signed}"), &dids.wallet.did);
+    rows.accepted_as(
+        "a wallet that counts its recovery id from zero",
+        &format!("Bearer {signed}"),
+        &dids.wallet.did,
+    );
 }
 
 fn upper(did: &str) -> String {
@@ -67,7 +71,11 @@ fn addresses(rows: &mut Rows<'_>) {
         ("with a line break", format!("{start}0x{address}\n")),
         ("with a space", format!("{start} 0x{address}")),
     ] {
-        rows.refused(&format!("an Ethereum address {name}"), &token(rows, &wallet.named(did)), &["did_address"]);
+        rows.refused(
+            &format!("an Ethereum address {name}"),
+            &token(rows, &wallet.named(did)),
+            &["did_address"],
+        );
     }
     let (start, _) = solana.did.rsplit_once(':').expect("an address");
     for (name, address) in [
@@ -155,7 +163,7 @@ fn algorithms(rows: &mut Rows<'_>) {
 fn signatures(rows: &mut Rows<'_>) {
     let world = rows.world;
     let wrong = &["signature_invalid"];
-    let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 12] = [
+    let changes: [(&str, Forge); 12] = [
         ("in its other form", |signature| high_s(&signature)),
         ("of zeros", |_| vec![0; 65]),
         ("of ones", |_| vec![0xff; 65]),
@@ -200,7 +208,11 @@ fn signatures(rows: &mut Rows<'_>) {
             rows.refused(&format!("a wallet's {} signature {name}", holder.algorithm), &token, wrong);
         }
         let token = holder.token_but(&claims, |_| Vec::new());
-        rows.refused(&format!("a wallet's {} token without its signature", holder.algorithm), &token, &["did_unsigned"]);
+        rows.refused(
+            &format!("a wallet's {} token without its signature", holder.algorithm),
+            &token,
+            &["did_unsigned"],
+        );
     }
     let stolen = world.dids.ethereum.named(&world.dids.wallet.did);
     rows.refused("one wallet's address and another's signature", &token(rows, &stolen), wrong);

@@ -68,7 +68,11 @@ fn kinds(rows: &mut Rows<'_>) {
         let token = statements.token_with(&json!({"typ": "attach-assertion+jwt"}), &of(rows, &over));
         rows.refused(&format!("a statement for {audience} as a token"), &token, wrong);
         let token = statements.token(&of(rows, &over));
-        rows.refused(&format!("a statement for {audience} that calls itself a token"), &token, &["key_unknown"]);
+        rows.refused(
+            &format!("a statement for {audience} that calls itself a token"),
+            &token,
+            &["key_unknown"],
+        );
     }
     let named = statements.token_with(&json!({"kid": gateway.id}), &of(rows, &json!({})));
     rows.refused("the statements' key by the name of the tokens'", &named, &["signature_invalid"]);
@@ -84,7 +88,11 @@ fn keys(rows: &mut Rows<'_>) {
         ("a signer's key", world.signers[0].key("EdDSA")),
     ];
     for (name, key) in foreign {
-        rows.refused(&format!("the gateway as issuer, by {name}"), &key.token(&of(rows, &json!({}))), unknown);
+        rows.refused(
+            &format!("the gateway as issuer, by {name}"),
+            &key.token(&of(rows, &json!({}))),
+            unknown,
+        );
         let named = key.token_with(&json!({"kid": gateway.id}), &of(rows, &json!({})));
         rows.refused(&format!("the gateway's own key's name, {name}"), &named, &["signature_invalid"]);
     }
@@ -155,7 +163,11 @@ fn claims(rows: &mut Rows<'_>) {
         ("for the engine", json!({"aud": "engine"}), &["audience_wrong"]),
         ("for an issuer's audience", json!({"aud": rows.world.audience()}), &["audience_wrong"]),
         ("for another gateway", json!({"aud": "http://other.example"}), &["audience_wrong"]),
-        ("for the gateway and a slash", json!({"aud": format!("{}/", rows.world.public_url())}), &["audience_wrong"]),
+        (
+            "for the gateway and a slash",
+            json!({"aud": format!("{}/", rows.world.public_url())}),
+            &["audience_wrong"],
+        ),
         ("for nobody", json!({"aud": null}), &["audience_missing"]),
         ("with a number for its scope", json!({"scope": 7}), &["scope_malformed"]),
     ] {

@@ -55,10 +55,8 @@ fn keys(rows: &mut Rows<'_>) {
     let token = billing.token("HS256", &json!({"kid": ["billing"]}), &claims);
     rows.refused("a list of services", &token, &["token_json"]);
     let oct = json!({"kid": "own", "jwk": {"kty": "oct", "k": encode("own"), "kid": "own"}});
-    let input = signing_input(
-        crate::mint::merged(&json!({"alg": "HS256"}), &oct).to_string(),
-        claims.to_string(),
-    );
+    let input =
+        signing_input(crate::mint::merged(&json!({"alg": "HS256"}), &oct).to_string(), claims.to_string());
     let token = format!("{input}.{}", encode(super::world::code("HS256", b"own", input.as_bytes())));
     rows.refused("a service that brings its own key", &token, unknown);
     let wrong = &["signature_invalid"];
@@ -77,11 +75,13 @@ fn keys(rows: &mut Rows<'_>) {
         ("a list of its own name", json!(["billing"])),
         ("a number", json!(1)),
     ] {
-        let token = billing.token("HS256", &json!({}), &billing.claims(world.audience(), &json!({ "iss": iss })));
+        let token =
+            billing.token("HS256", &json!({}), &billing.claims(world.audience(), &json!({ "iss": iss })));
         rows.refused(&format!("a service's token by {name}"), &token, issuer);
     }
     // What a public key should verify, no shared key does, and the other way round.
-    let token = world.first.key("RS256").token_with(&json!({"kid": "billing"}), &world.first.claims(&json!({})));
+    let token =
+        world.first.key("RS256").token_with(&json!({"kid": "billing"}), &world.first.claims(&json!({})));
     rows.refused("an issuer's token by a service's name", &token, &["key_unknown"]);
     let token = billing.token("HS256", &json!({"kid": "rs256"}), &world.first.claims(&json!({})));
     rows.refused("a service's token by an issuer's key", &token, unknown);
@@ -91,13 +91,21 @@ fn claims(rows: &mut Rows<'_>) {
     let (world, now) = (rows.world, rows.now);
     let service = &world.services[0];
     let token = |over: Value| service.token("HS256", &json!({}), &service.claims(world.audience(), &over));
-    rows.refused("a service's token without an audience", &token(json!({"aud": null})), &["audience_missing"]);
+    rows.refused(
+        "a service's token without an audience",
+        &token(json!({"aud": null})),
+        &["audience_missing"],
+    );
     rows.refused("a service's token for another", &token(json!({"aud": "other"})), &["audience_wrong"]);
     rows.refused("a service's token for no text", &token(json!({"aud": true})), &["audience_wrong"]);
     rows.refused("a service's token without exp", &token(json!({"exp": null})), &["expiry_missing"]);
     rows.refused("a service's token that has expired", &token(json!({"exp": now - 90})), &["expired"]);
     rows.refused("a service's token with exp as text", &token(json!({"exp": "1"})), &["date_malformed"]);
-    rows.refused("a service's token that is not valid yet", &token(json!({"nbf": now + 120})), &["not_yet_valid"]);
+    rows.refused(
+        "a service's token that is not valid yet",
+        &token(json!({"nbf": now + 120})),
+        &["not_yet_valid"],
+    );
     rows.refused("a service's token of the future", &token(json!({"iat": now + 120})), &["issued_in_future"]);
 }
 
@@ -118,7 +126,9 @@ fn codes(rows: &mut Rows<'_>) {
     with("a service's code of zeros", "HS256", &|_| vec![0; 32]);
     with("an HS256 code that is said to be HS384's", "HS384", &|input| service.sign("HS256", input));
     with("an HS512 code that is said to be HS256's", "HS256", &|input| service.sign("HS512", input));
-    with("an HS512 code cut to HS256's length", "HS256", &|input| service.sign("HS512", input)[..32].to_vec());
+    with("an HS512 code cut to HS256's length", "HS256", &|input| {
+        service.sign("HS512", input)[..32].to_vec()
+    });
     with("a service's code keyed with its name", "HS256", &|input| {
         super::world::code("HS256", b"billing", input)
     });

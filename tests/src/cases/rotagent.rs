@@ -88,8 +88,10 @@ fn once(rows: &mut Rows<'_>) {
     let sent = rows.plan(&json!({"jti": "used", "exp": rows.now + 61}));
     rows.row("its second use, signed anew", sent, replay());
     let other = b"another body";
-    let token = rows.world.orchestrators[0]
-        .token_with(&json!({"kid": null}), &rows.planned(&json!({"jti": "used", "content_sha256": hash(other)})));
+    let token = rows.world.orchestrators[0].token_with(
+        &json!({"kid": null}),
+        &rows.planned(&json!({"jti": "used", "content_sha256": hash(other)})),
+    );
     let sent = rows.post(other).bearer(&token);
     rows.row("its third, with another body", sent, replay());
     let over = json!({"iss": "other-planner", "jti": "used"});
@@ -97,7 +99,8 @@ fn once(rows: &mut Rows<'_>) {
     rows.accept("the same id, used by another orchestrator", sent, "key:other-planner");
 
     // Whoever tampers, and whoever cannot sign, must not use up somebody else's id.
-    let token = rows.world.orchestrators[0].token_with(&json!({"kid": null}), &rows.planned(&json!({"jti": "kept"})));
+    let token =
+        rows.world.orchestrators[0].token_with(&json!({"kid": null}), &rows.planned(&json!({"jti": "kept"})));
     let sent = rows.post(b"tampered with").bearer(&token);
     rows.refuse("a body that was tampered with", sent, &["rotagent_body"]);
     let sent = rows.plan_by(&rows.world.strangers, &json!({"jti": "kept"}));
@@ -109,9 +112,17 @@ fn once(rows: &mut Rows<'_>) {
 fn bodies(rows: &mut Rows<'_>) {
     let wrong = &["rotagent_body"];
     rows.unplanned("no hash of the body", &json!({"content_sha256": null}), wrong);
-    rows.unplanned("the hash in upper case", &json!({"content_sha256": hash(BODY).to_ascii_uppercase()}), wrong);
+    rows.unplanned(
+        "the hash in upper case",
+        &json!({"content_sha256": hash(BODY).to_ascii_uppercase()}),
+        wrong,
+    );
     rows.unplanned("the hash cut", &json!({"content_sha256": &hash(BODY)[..62]}), wrong);
-    rows.unplanned("the hash and two digits more", &json!({"content_sha256": format!("{}00", hash(BODY))}), wrong);
+    rows.unplanned(
+        "the hash and two digits more",
+        &json!({"content_sha256": format!("{}00", hash(BODY))}),
+        wrong,
+    );
     rows.unplanned("the hash with a space", &json!({"content_sha256": format!("{} ", hash(BODY))}), wrong);
     rows.unplanned("the hash with 0x", &json!({"content_sha256": format!("0x{}", hash(BODY))}), wrong);
     rows.unplanned("an empty hash", &json!({"content_sha256": ""}), wrong);
@@ -166,11 +177,23 @@ fn claims(rows: &mut Rows<'_>) {
     rows.unplanned("an orchestrator's token with an empty jti", &json!({"jti": ""}), wrong);
     rows.unplanned("an orchestrator's token with a number for jti", &json!({"jti": 7}), wrong);
     rows.unplanned("an orchestrator's token with a list for jti", &json!({"jti": ["a"]}), wrong);
-    rows.unplanned("an orchestrator's token with a jti of 300 letters", &json!({"jti": "j".repeat(300)}), wrong);
+    rows.unplanned(
+        "an orchestrator's token with a jti of 300 letters",
+        &json!({"jti": "j".repeat(300)}),
+        wrong,
+    );
     rows.unplanned("an orchestrator's token without exp", &json!({"exp": null}), wrong);
     rows.unplanned("an orchestrator's token with exp as text", &json!({"exp": "soon"}), wrong);
-    rows.unplanned("an orchestrator's token that has expired", &json!({"exp": now - 90}), &["rotagent_expired"]);
-    rows.unplanned("an orchestrator's token for ten minutes", &json!({"exp": now + 600}), &["lifetime_too_long"]);
+    rows.unplanned(
+        "an orchestrator's token that has expired",
+        &json!({"exp": now - 90}),
+        &["rotagent_expired"],
+    );
+    rows.unplanned(
+        "an orchestrator's token for ten minutes",
+        &json!({"exp": now + 600}),
+        &["lifetime_too_long"],
+    );
     rows.unplanned(
         "an orchestrator's token for an hour that began before it",
         &json!({"iat": now - 3500, "exp": now + 100}),
@@ -181,17 +204,33 @@ fn claims(rows: &mut Rows<'_>) {
         &json!({"iat": null, "exp": now + 600}),
         &["lifetime_too_long"],
     );
-    rows.unplanned("an orchestrator's token of the future", &json!({"iat": now + 120}), &["issued_in_future"]);
-    rows.unplanned("an orchestrator's token that is not valid yet", &json!({"nbf": now + 120}), &["not_yet_valid"]);
+    rows.unplanned(
+        "an orchestrator's token of the future",
+        &json!({"iat": now + 120}),
+        &["issued_in_future"],
+    );
+    rows.unplanned(
+        "an orchestrator's token that is not valid yet",
+        &json!({"nbf": now + 120}),
+        &["not_yet_valid"],
+    );
     for (name, aud) in [
         ("for another", json!("https://other.example")),
         ("for others", json!(["a", "b"])),
         ("for nobody's name", json!("")),
         ("for a number", json!(1)),
     ] {
-        rows.unplanned(&format!("an orchestrator's token {name}"), &json!({ "aud": aud }), &["audience_wrong"]);
+        rows.unplanned(
+            &format!("an orchestrator's token {name}"),
+            &json!({ "aud": aud }),
+            &["audience_wrong"],
+        );
     }
-    rows.unplanned("an orchestrator's token for a list of nobody", &json!({"aud": []}), &["audience_missing"]);
+    rows.unplanned(
+        "an orchestrator's token for a list of nobody",
+        &json!({"aud": []}),
+        &["audience_missing"],
+    );
 }
 
 fn signatures(rows: &mut Rows<'_>) {
@@ -220,7 +259,8 @@ fn signatures(rows: &mut Rows<'_>) {
     }
     for (name, secret) in [("its PEM", planner.pem()), ("its PEM's text", planner.pem().replace('\n', ""))] {
         let input = signing_input(json!({"alg": "HS256"}).to_string(), rows.planned(&json!({})).to_string());
-        let token = format!("{input}.{}", encode(super::world::code("HS256", secret.as_bytes(), input.as_bytes())));
+        let token =
+            format!("{input}.{}", encode(super::world::code("HS256", secret.as_bytes(), input.as_bytes())));
         let sent = rows.post(BODY).bearer(&token);
         rows.refuse(&format!("an orchestrator's HS256 keyed with {name}"), sent, &["key_unnamed"]);
     }

@@ -24,7 +24,7 @@ impl Rows<'_> {
     }
 
     /// A request that names the first signer's directory.
-    pub(super) fn from_bot(&self) -> Sent {
+    pub(super) fn bot_get(&self) -> Sent {
         self.name_bot(self.get())
     }
 
@@ -43,11 +43,21 @@ fn accepted(rows: &mut Rows<'_>) {
         ("a good signature", &COVERED[..]),
         ("one over @target-uri", &["@method", "@target-uri", "signature-agent"]),
         ("one over @request-target", &["@method", "@authority", "@request-target", "signature-agent"]),
-        ("one over everything of the target", &[
-            "@method", "@authority", "@scheme", "@path", "@query", "@request-target", "@target-uri", "signature-agent",
-        ]),
+        (
+            "one over everything of the target",
+            &[
+                "@method",
+                "@authority",
+                "@scheme",
+                "@path",
+                "@query",
+                "@request-target",
+                "@target-uri",
+                "signature-agent",
+            ],
+        ),
     ] {
-        let sent = rows.botted(&Signing::new(covered, rows.by_bot("")), rows.from_bot());
+        let sent = rows.botted(&Signing::new(covered, rows.by_bot("")), rows.bot_get());
         rows.accept(name, sent, "sig:bot");
     }
     for (name, more) in [
@@ -55,17 +65,18 @@ fn accepted(rows: &mut Rows<'_>) {
         ("one for bots", ";tag=\"web-bot-auth\"".to_owned()),
         ("one with a nonce", format!(";nonce=\"n{}\"", rows.cases.len())),
         ("one with an end", format!(";expires={}", rows.now + 60)),
-        ("one with a parameter of the future", ";something=?1".to_owned()),
+        ("one with a parameter of the future", ";something".to_owned()),
     ] {
-        let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(&more)), rows.from_bot());
+        let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(&more)), rows.bot_get());
         rows.accept(name, sent, "sig:bot");
     }
-    let mut sent = rows.from_bot();
+    let mut sent = rows.bot_get();
     sent.target.push_str("?a=b%20c&d=%C3%A9");
-    let signing = Signing::new(&["@method", "@authority", "@path", "@query", "signature-agent"], rows.by_bot(""));
+    let signing =
+        Signing::new(&["@method", "@authority", "@path", "@query", "signature-agent"], rows.by_bot(""));
     let sent = rows.botted(&signing, sent);
     rows.accept("one over a query", sent, "sig:bot");
-    let mut sent = rows.from_bot();
+    let mut sent = rows.bot_get();
     sent.authority = "GATEWAY.example:80".to_owned();
     // What is signed is the authority in its normal form (RFC 9421 section 2.2.3).
     let signing = Signing::new(&COVERED, rows.by_bot(""));
@@ -79,7 +90,7 @@ fn accepted(rows: &mut Rows<'_>) {
 }
 
 fn form(rows: &mut Rows<'_>) {
-    let good = |rows: &Rows<'_>| rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.from_bot());
+    let good = |rows: &Rows<'_>| rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.bot_get());
     let without = |mut sent: Sent, name: &str| {
         sent.headers.retain(|(have, _)| have != name);
         sent
@@ -112,14 +123,13 @@ fn form(rows: &mut Rows<'_>) {
         let sent = changed(good(rows), "signature-input", &change);
         rows.refuse(&format!("a Signature-Input {name}"), sent, malformed);
     }
-    let signatures: [(&str, Change); 7] = [
+    let signatures: [(&str, Change); 6] = [
         ("that is text", |value| value.replace(':', "\"")),
         ("that is no base64", |value| value.replacen("=:", "=:!", 1)),
         ("in base64url", |_| "sig1=:-_-_:".to_owned()),
         ("without its colons", |value| value.replace(':', "")),
         ("that is a list", |value| value.replacen("sig1=", "sig1=(", 1) + ")"),
         ("with the same label twice", |value| format!("{value}, {value}")),
-        ("that is empty", |_| String::new()),
     ];
     for (name, change) in signatures {
         let sent = changed(good(rows), "signature", &change);
@@ -127,6 +137,11 @@ fn form(rows: &mut Rows<'_>) {
     }
     let sent = changed(good(rows), "signature-input", &|_| String::new());
     rows.refuse("an empty Signature-Input", sent, &["signature_unmatched"]);
+    let sent = changed(good(rows), "signature", &|_| String::new());
+    rows.refuse("an empty Signature", sent, &["signature_unmatched"]);
+    // What is signed is the list in its one canonical form (RFC 9421 section 2.3).
+    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";something=?1")), rows.bot_get());
+    rows.refuse("a signature over a form that is not canonical", sent, &["signature_wrong"]);
     for (name, parameter) in [
         ("created as text", ";created=\"1\""),
         ("created with a fraction", ";created=1.0"),
@@ -135,30 +150,32 @@ fn form(rows: &mut Rows<'_>) {
         ("a date of another kind for created", ";created=@1"),
     ] {
         let parameters = format!("{parameter};keyid=\"bot-eddsa\"");
-        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.from_bot());
+        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.bot_get());
         rows.refuse(name, sent, malformed);
     }
-    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";expires=\"1\"")), rows.from_bot());
+    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";expires=\"1\"")), rows.bot_get());
     rows.refuse("expires as text", sent, malformed);
-    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";tag=1")), rows.from_bot());
+    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(";tag=1")), rows.bot_get());
     rows.refuse("a tag that is a number", sent, malformed);
-    for (name, nonce) in
-        [("an empty nonce", "\"\"".to_owned()), ("a nonce that is a number", "7".to_owned()), ("a nonce of 300 letters", format!("\"{}\"", "n".repeat(300)))]
-    {
-        let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot(&format!(";nonce={nonce}"))), rows.from_bot());
+    for (name, nonce) in [
+        ("an empty nonce", "\"\"".to_owned()),
+        ("a nonce that is a number", "7".to_owned()),
+        ("a nonce of 300 letters", format!("\"{}\"", "n".repeat(300))),
+    ] {
+        let sent =
+            rows.botted(&Signing::new(&COVERED, rows.by_bot(&format!(";nonce={nonce}"))), rows.bot_get());
         rows.refuse(name, sent, &["signature_nonce"]);
     }
 }
 
 fn labels(rows: &mut Rows<'_>) {
     let unmatched = &["signature_unmatched"];
-    let signing = || Signing::new(&COVERED, String::new());
-    let sent = rows.from_bot();
+    let sent = rows.bot_get();
     let made = Signing::new(&COVERED, rows.by_bot(""));
     let signature = rows.world.signers[0].key("EdDSA").sign(made.base(&sent).as_bytes());
     let encoded = crate::mint::encode_standard(&signature);
     let both = |rows: &Rows<'_>, input: String, signature: String| {
-        rows.from_bot().header("signature-input", input).header("signature", signature)
+        rows.bot_get().header("signature-input", input).header("signature", signature)
     };
     let sent = both(rows, format!("a={}", made.input()), format!("b=:{encoded}:"));
     rows.refuse("labels that differ", sent, unmatched);
@@ -170,16 +187,19 @@ fn labels(rows: &mut Rows<'_>) {
     let sent = both(rows, five(&made.input()), five(&format!(":{encoded}:")));
     rows.refuse("five signatures", sent, &["signature_too_many"]);
     // Both must be good.
-    let second = signing().label("sig2");
-    let second = Signing { parameters: rows.by_bot(""), ..second };
-    let sent = rows.botted(&made, rows.from_bot());
+    let second = Signing::new(&COVERED, rows.by_bot(";tag=\"second\"")).label("sig2");
+    let sent = rows.botted(&made, rows.bot_get());
     let sent = rows.botted(&second, sent);
     let sent = joined(sent);
     rows.accept("two good signatures of one signer", sent, "sig:bot");
-    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.from_bot());
+    let same = Signing::new(&COVERED, rows.by_bot(""));
+    let sent = rows.botted(&same.clone().label("sig2"), rows.botted(&same, rows.bot_get()));
+    let sent = joined(sent);
+    rows.refuse("one signature by two labels", sent, &["signature_replayed"]);
+    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.bot_get());
     let sent = joined(second.put_raw(sent, &[0; 64]));
     rows.refuse("a good signature and a bad one", sent, &["signature_wrong"]);
-    let sent = second.put_raw(rows.from_bot(), &[0; 64]);
+    let sent = second.put_raw(rows.bot_get(), &[0; 64]);
     let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), sent);
     let sent = joined(sent);
     rows.refuse("a bad signature and a good one", sent, &["signature_wrong"]);
@@ -214,19 +234,23 @@ fn components(rows: &mut Rows<'_>) {
         "\"@signature-params\"",
     ] {
         let all = [&COVERED[..], &[covered]].concat();
-        let sent = rows.from_bot().header("accept", "a");
+        let sent = rows.bot_get().header("accept", "a");
         let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), sent);
         rows.refuse(&format!("a signature over {covered}"), sent, &["signature_component"]);
     }
     let all = [&COVERED[..], &["x-absent"]].concat();
-    let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), rows.from_bot());
+    let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), rows.bot_get());
     rows.refuse("a signature over a field that is not there", sent, &["signature_component_absent"]);
     let all = [&COVERED[..], &["\"@query-param\";name=\"absent\""]].concat();
-    let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), rows.from_bot());
-    rows.refuse("a signature over a query's parameter that is not there", sent, &["signature_component_absent"]);
+    let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), rows.bot_get());
+    rows.refuse(
+        "a signature over a query's parameter that is not there",
+        sent,
+        &["signature_component_absent"],
+    );
     let many: Vec<String> = (0..40).map(|number| format!("x-{number}")).collect();
     let all: Vec<&str> = COVERED.iter().copied().chain(many.iter().map(String::as_str)).collect();
-    let sent = many.iter().fold(rows.from_bot(), |sent, name| sent.header(name, "a"));
+    let sent = many.iter().fold(rows.bot_get(), |sent, name| sent.header(name, "a"));
     let sent = rows.botted(&Signing::new(&all, rows.by_bot("")), sent);
     rows.refuse("a signature over forty fields", sent, &["signature_component"]);
 }
@@ -241,7 +265,7 @@ fn coverage(rows: &mut Rows<'_>) {
         ("the query in place of the path", &["@method", "@authority", "@query", "signature-agent"]),
         ("Host in place of the authority", &["@method", "host", "@path", "signature-agent"]),
     ] {
-        let sent = rows.botted(&Signing::new(covered, rows.by_bot("")), rows.from_bot());
+        let sent = rows.botted(&Signing::new(covered, rows.by_bot("")), rows.bot_get());
         rows.refuse(&format!("a signature that covers {name}"), sent, short);
     }
     let sent = rows.name_bot(rows.post("body"));
@@ -261,13 +285,17 @@ fn times(rows: &mut Rows<'_>) {
         ("that is too old", format!(";created={}", now - 400), &["signature_expired"]),
         ("of the beginning of time", ";created=0".to_owned(), &["signature_expired"]),
         ("that has ended", format!(";created={};expires={}", now - 300, now - 90), &["signature_expired"]),
-        ("that ended before it began", format!(";created={};expires={}", now, now - 1), &["signature_expired"]),
+        (
+            "that ended before it began",
+            format!(";created={};expires={}", now, now - 1),
+            &["signature_expired"],
+        ),
         ("for two days", format!(";created={};expires={}", now, now + 2 * 86_400), &["lifetime_too_long"]),
         ("for ever", format!(";created={now};expires=999999999999999"), &["lifetime_too_long"]),
         ("with an end and no beginning", format!(";expires={}", now + 60), &["signature_created"]),
     ] {
         let parameters = format!("{parameters};keyid=\"bot-eddsa\"");
-        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.from_bot());
+        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.bot_get());
         rows.refuse(&format!("a signature {name}"), sent, reason);
     }
     for (name, parameters) in [
@@ -276,33 +304,46 @@ fn times(rows: &mut Rows<'_>) {
         ("a signature of a clock that is ahead", format!(";created={}", now + 20)),
     ] {
         let parameters = format!("{parameters};keyid=\"bot-eddsa\"");
-        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.from_bot());
+        let sent = rows.botted(&Signing::new(&COVERED, parameters), rows.bot_get());
         rows.accept(name, sent, "sig:bot");
     }
 }
 
 fn targets(rows: &mut Rows<'_>) {
     let foreign = &["signature_authority"];
-    for authority in ["other.example", "gateway.example:8080", "gateway.example.evil.example", "xgateway.example"] {
-        let sent = Sent { authority: authority.to_owned(), ..rows.from_bot() };
+    for authority in
+        ["other.example", "gateway.example:8080", "gateway.example.evil.example", "xgateway.example"]
+    {
+        let sent = Sent { authority: authority.to_owned(), ..rows.bot_get() };
         let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), sent);
         rows.refuse(&format!("a signature for {authority}"), sent, foreign);
     }
     let wrong = &["signature_wrong"];
     let all = ["@method", "@authority", "@path", "@query", "signature-agent", "accept"];
     let good = |rows: &Rows<'_>| {
-        let mut sent = rows.from_bot().header("accept", "a");
+        let mut sent = rows.bot_get().header("accept", "a");
         sent.target.push_str("?a=b");
         rows.botted(&Signing::new(&all, rows.by_bot("")), sent)
     };
-    let changes: [(&str, fn(&mut Sent)); 7] = [
+    type Change = fn(&mut Sent);
+    let changes: [(&str, Change); 7] = [
         ("sent by another method", |sent| sent.method = "DELETE"),
         ("sent to another path", |sent| sent.target = sent.target.replacen("?", "/x?", 1)),
         ("sent with another query", |sent| sent.target.push_str("&c=d")),
         ("sent without its query", |sent| sent.target.truncate(sent.target.len() - 4)),
-        ("with a field changed", |sent| sent.headers.iter_mut().filter(|(name, _)| name == "accept").for_each(|(_, value)| value.push(b'b'))),
+        ("with a field changed", |sent| {
+            sent.headers
+                .iter_mut()
+                .filter(|(name, _)| name == "accept")
+                .for_each(|(_, value)| value.push(b'b'))
+        }),
         ("with a line more of a field", |sent| sent.headers.push(("accept".to_owned(), b"b".to_vec()))),
-        ("with a field in capitals", |sent| sent.headers.iter_mut().filter(|(name, _)| name == "accept").for_each(|(_, value)| value.make_ascii_uppercase())),
+        ("with a field in capitals", |sent| {
+            sent.headers
+                .iter_mut()
+                .filter(|(name, _)| name == "accept")
+                .for_each(|(_, value)| value.make_ascii_uppercase())
+        }),
     ];
     for (name, change) in changes {
         let mut sent = good(rows);
@@ -310,12 +351,12 @@ fn targets(rows: &mut Rows<'_>) {
         rows.refuse(&format!("a signed request {name}"), sent, wrong);
     }
     // Made for another site and sent here.
-    let sent = rows.from_bot();
+    let sent = rows.bot_get();
     let signing = Signing::new(&COVERED, rows.by_bot(""));
     let base = signing.base(&Sent { authority: "other.example".to_owned(), ..sent.clone() });
     let sent = signing.put_raw(sent, &rows.world.signers[0].key("EdDSA").sign(base.as_bytes()));
     rows.refuse("a signature that was made for another site", sent, wrong);
-    let mut sent = rows.from_bot();
+    let mut sent = rows.bot_get();
     let signing = Signing::new(&["@method", "@target-uri", "signature-agent"], rows.by_bot(""));
     let base = signing.base(&sent).replacen("http://", "https://", 1);
     sent = signing.put_raw(sent, &rows.world.signers[0].key("EdDSA").sign(base.as_bytes()));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::signatures::COVERED;
-use super::{Expect, Rows};
+use super::{Expect, Forge, Rows};
 use crate::mint::{Key, Padding, Signing, high_s};
 use crate::sent::Sent;
 
@@ -28,7 +28,7 @@ impl Rows<'_> {
     /// A request signed by a key, with these parameters besides the date.
     fn by_key(&self, key: &Key, parameters: &str) -> Sent {
         let signing = Signing::new(&COVERED, format!(";created={}{parameters}", self.now - 5));
-        signing.put(self.from_bot(), |base| key.sign(base))
+        signing.put(self.bot_get(), |base| key.sign(base))
     }
 }
 
@@ -71,9 +71,12 @@ fn keys(rows: &mut Rows<'_>) {
     let bot = rows.world.signers[0].clone();
     let key = bot.key("EdDSA");
     let missing = &["signature_key_missing"];
-    for (name, parameters) in
-        [("no keyid", ""), ("an empty keyid", ";keyid=\"\""), ("a keyid that is a number", ";keyid=1"), ("a keyid that is a token", ";keyid=bot-eddsa")]
-    {
+    for (name, parameters) in [
+        ("no keyid", ""),
+        ("an empty keyid", ";keyid=\"\""),
+        ("a keyid that is a number", ";keyid=1"),
+        ("a keyid that is a token", ";keyid=bot-eddsa"),
+    ] {
         let sent = rows.by_key(key, parameters);
         rows.refuse(name, sent, missing);
     }
@@ -124,7 +127,7 @@ fn agents(rows: &mut Rows<'_>) {
         let sent = rows.botted(&signing(rows), sent);
         rows.refuse(name, sent, foreign);
     }
-    let sent = rows.from_bot();
+    let sent = rows.bot_get();
     let sent = rows.botted(&Signing::new(&COVERED[..3], rows.by_bot("")), sent);
     rows.refuse("a directory that the signature does not cover", sent, &["signature_agent_unsigned"]);
     // Named behind the signer's back: what was signed named none.
@@ -138,12 +141,14 @@ fn agents(rows: &mut Rows<'_>) {
     // Two signers on one request.
     let sent = rows.get();
     let bot = Signing::new(&COVERED[..3], rows.by_bot("")).label("a");
-    let crawler = Signing::new(&COVERED[..3], format!(";created={};keyid=\"crawler-eddsa\"", rows.now - 5)).label("b");
+    let crawler =
+        Signing::new(&COVERED[..3], format!(";created={};keyid=\"crawler-eddsa\"", rows.now - 5)).label("b");
     let made = [
         (&bot, rows.world.signers[0].key("EdDSA").sign(bot.base(&sent).as_bytes())),
         (&crawler, rows.world.signers[1].key("EdDSA").sign(crawler.base(&sent).as_bytes())),
     ];
-    let input: Vec<_> = made.iter().map(|(signing, _)| format!("{}={}", signing.label, signing.input())).collect();
+    let input: Vec<_> =
+        made.iter().map(|(signing, _)| format!("{}={}", signing.label, signing.input())).collect();
     let signature: Vec<_> = made
         .iter()
         .map(|(signing, bytes)| format!("{}=:{}:", signing.label, crate::mint::encode_standard(bytes)))
@@ -158,7 +163,7 @@ fn signatures(rows: &mut Rows<'_>) {
     for (algorithm, name) in NAMES {
         let key = bot.key(algorithm);
         let signing = Signing::new(&COVERED, format!(";created={};keyid=\"{}\"", rows.now - 5, key.id));
-        let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 5] = [
+        let changes: [(&str, Forge); 5] = [
             ("of zeros", |signature| vec![0; signature.len()]),
             ("of ones", |signature| vec![0xff; signature.len()]),
             ("that is empty", |_| Vec::new()),
@@ -169,26 +174,26 @@ fn signatures(rows: &mut Rows<'_>) {
             ("and a byte", |signature| [&signature[..], &[0]].concat()),
         ];
         for (what, change) in changes {
-            let sent = signing.put(rows.from_bot(), |base| change(key.sign(base)));
+            let sent = signing.put(rows.bot_get(), |base| change(key.sign(base)));
             rows.refuse(&format!("an {name} {what}"), sent, wrong);
         }
     }
     let key = bot.key("ES256");
     let parameters = format!(";created={};keyid=\"{}\"", rows.now - 5, key.id);
-    let sent = Signing::new(&COVERED, parameters).put(rows.from_bot(), |base| key.sign_der(base));
+    let sent = Signing::new(&COVERED, parameters).put(rows.bot_get(), |base| key.sign_der(base));
     rows.refuse("an ECDSA message signature as DER", sent, wrong);
     let key = bot.key("PS512");
     let parameters = format!(";created={};keyid=\"{}\"", rows.now - 5, key.id);
     let signing = Signing::new(&COVERED, parameters);
     for salt in [0, 20, 32, 63] {
-        let sent = signing.put(rows.from_bot(), |base| key.sign_pss(salt, base));
+        let sent = signing.put(rows.bot_get(), |base| key.sign_pss(salt, base));
         rows.refuse(&format!("an RSA-PSS message signature with {salt} bytes of salt"), sent, wrong);
     }
     let key = bot.key("RS256");
     let parameters = format!(";created={};keyid=\"{}\"", rows.now - 5, key.id);
     let signing = Signing::new(&COVERED, parameters);
     for padding in [Padding::ShortWithGarbage, Padding::NoNull, Padding::Sha1, Padding::NoInfo] {
-        let sent = signing.put(rows.from_bot(), |base| key.sign_padded(padding, base));
+        let sent = signing.put(rows.bot_get(), |base| key.sign_padded(padding, base));
         rows.refuse(&format!("an RSA message signature padded so: {padding:?}"), sent, wrong);
     }
 }
@@ -210,23 +215,29 @@ fn shared(rows: &mut Rows<'_>) {
     rows.refuse("a service's message with another's key", sent, wrong);
     let sent = signed(rows, ";alg=\"ed25519\"", &billing);
     rows.refuse("a service's message that says ed25519", sent, &["signature_key_unknown"]);
-    let signing = Signing::new(covered, format!(";created={};keyid=\"nobody\";alg=\"hmac-sha256\"", rows.now - 5));
+    let signing =
+        Signing::new(covered, format!(";created={};keyid=\"nobody\";alg=\"hmac-sha256\"", rows.now - 5));
     let sent = signing.put(rows.get(), |base| billing.sign("HS256", base));
     rows.refuse("a message of a service that has no key", sent, &["signature_key_unknown"]);
-    let signing = Signing::new(covered, format!(";created={};keyid=\"bot-eddsa\";alg=\"hmac-sha256\"", rows.now - 5));
+    let signing =
+        Signing::new(covered, format!(";created={};keyid=\"bot-eddsa\";alg=\"hmac-sha256\"", rows.now - 5));
     let public = rows.world.signers[0].key("EdDSA").public();
     let sent = signing.put(rows.get(), |base| super::world::code("HS256", &public, base));
     rows.refuse("a message keyed with a public key", sent, &["signature_key_unknown"]);
     let signing =
         Signing::new(&COVERED, format!(";created={};keyid=\"billing\";alg=\"hmac-sha256\"", rows.now - 5));
-    let sent = signing.put(rows.from_bot(), |base| billing.sign("HS256", base));
+    let sent = signing.put(rows.bot_get(), |base| billing.sign("HS256", base));
     rows.refuse("a service's message in a signer's name", sent, &["signature_algorithm"]);
     for (name, change) in [
-        ("a service's message with half a code", (|code: Vec<u8>| code[..16].to_vec()) as fn(Vec<u8>) -> Vec<u8>),
+        (
+            "a service's message with half a code",
+            (|code: Vec<u8>| code[..16].to_vec()) as fn(Vec<u8>) -> Vec<u8>,
+        ),
         ("a service's message without a code", |_| Vec::new()),
         ("a service's message with a code of zeros", |code| vec![0; code.len()]),
     ] {
-        let signing = Signing::new(covered, format!(";created={};keyid=\"billing\";alg=\"hmac-sha256\"", rows.now - 5));
+        let signing =
+            Signing::new(covered, format!(";created={};keyid=\"billing\";alg=\"hmac-sha256\"", rows.now - 5));
         let sent = signing.put(rows.get(), |base| change(billing.sign("HS256", base)));
         rows.refuse(name, sent, wrong);
     }
@@ -235,17 +246,29 @@ fn shared(rows: &mut Rows<'_>) {
 fn beside_a_token(rows: &mut Rows<'_>) {
     let alice = rows.world.first.token("alice");
     let good = |rows: &Rows<'_>, sent: Sent| rows.botted(&Signing::new(&COVERED, rows.by_bot("")), sent);
-    let sent = good(rows, rows.from_bot().bearer(&alice));
-    rows.row("a user's token and an agent's signature", sent, Expect::User("alice".into(), Some("sig:bot".into())));
+    let sent = good(rows, rows.bot_get().bearer(&alice));
+    rows.row(
+        "a user's token and an agent's signature",
+        sent,
+        Expect::User("alice".into(), Some("sig:bot".into())),
+    );
     let did = &rows.world.dids.ed25519;
     let token = did.token(&did.claims(rows.world.audience(), &json!({})));
-    let sent = good(rows, rows.from_bot().bearer(&token));
-    rows.row("a DID's token and an agent's signature", sent, Expect::User(did.did.clone(), Some("sig:bot".into())));
+    let sent = good(rows, rows.bot_get().bearer(&token));
+    rows.row(
+        "a DID's token and an agent's signature",
+        sent,
+        Expect::User(did.did.clone(), Some("sig:bot".into())),
+    );
     let with_authorization = [&COVERED[..], &["authorization"]].concat();
-    let sent = rows.from_bot().bearer(&alice);
+    let sent = rows.bot_get().bearer(&alice);
     let sent = rows.botted(&Signing::new(&with_authorization, rows.by_bot("")), sent);
-    rows.row("a signature over the token beside it", sent, Expect::User("alice".into(), Some("sig:bot".into())));
-    let sent = rows.from_bot().bearer(&rows.world.first.token("mallory"));
+    rows.row(
+        "a signature over the token beside it",
+        sent,
+        Expect::User("alice".into(), Some("sig:bot".into())),
+    );
+    let sent = rows.bot_get().bearer(&rows.world.first.token("mallory"));
     let signing = Signing::new(&with_authorization, rows.by_bot(""));
     let mut sent = rows.botted(&signing, sent);
     for (name, value) in &mut sent.headers {
@@ -256,25 +279,25 @@ fn beside_a_token(rows: &mut Rows<'_>) {
     rows.refuse("a signature over another token than is beside it", sent, &["signature_wrong"]);
 
     // All that is there must be good.
-    let sent = Signing::new(&COVERED, rows.by_bot("")).put_raw(rows.from_bot().bearer(&alice), &[0; 64]);
+    let sent = Signing::new(&COVERED, rows.by_bot("")).put_raw(rows.bot_get().bearer(&alice), &[0; 64]);
     rows.refuse("a good token and a bad signature", sent, &["signature_wrong"]);
     let expired = rows.world.first.token_of(&json!({"exp": rows.now - 90}));
-    let sent = good(rows, rows.from_bot().bearer(&expired));
+    let sent = good(rows, rows.bot_get().bearer(&expired));
     rows.refuse("a bad token and a good signature", sent, &["expired"]);
-    let sent = good(rows, rows.from_bot().header("authorization", "Basic YTpi"));
+    let sent = good(rows, rows.bot_get().header("authorization", "Basic YTpi"));
     rows.refuse("a password and a good signature", sent, &["credential_malformed"]);
-    let sent = good(rows, rows.from_bot().bearer(&did.did));
+    let sent = good(rows, rows.bot_get().bearer(&did.did));
     rows.refuse("a DID alone and a good signature", sent, &["did_unsigned"]);
-    let sent = rows.from_bot().bearer(&alice).header("signature", "sig1=:AAAA:");
+    let sent = rows.bot_get().bearer(&alice).header("signature", "sig1=:AAAA:");
     rows.refuse("a good token and half a signature", sent, &["signature_malformed"]);
-    let sent = good(rows, rows.from_bot().bearer(&super::gateway::token(rows, &json!({}))));
+    let sent = good(rows, rows.bot_get().bearer(&super::gateway::token(rows, &json!({}))));
     rows.refuse("a token for another agent than the one that signs", sent, &["agent_differs"]);
     let over = json!({"act": {"sub": "sig:bot"}});
-    let sent = good(rows, rows.from_bot().bearer(&super::gateway::token(rows, &over)));
+    let sent = good(rows, rows.bot_get().bearer(&super::gateway::token(rows, &over)));
     rows.row("a token for the agent that signs", sent, Expect::User("alice".into(), Some("sig:bot".into())));
     // secp256k1 has no place among message signatures.
     let key = &rows.world.dids.secp256k1;
     let signing = Signing::new(&COVERED, rows.by_bot(""));
-    let sent = signing.put(rows.from_bot(), |base| high_s(&key.sign(base)));
+    let sent = signing.put(rows.bot_get(), |base| high_s(&key.sign(base)));
     rows.refuse("a secp256k1 signature for a message", sent, &["signature_wrong"]);
 }

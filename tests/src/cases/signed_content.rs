@@ -96,7 +96,7 @@ fn digests(rows: &mut Rows<'_>) {
 
 fn once(rows: &mut Rows<'_>) {
     let replayed = || Expect::Reason(401, &["signature_replayed"]);
-    let sent = rows.botted(&Signing::new(&super::signatures::COVERED, rows.by_bot("")), rows.from_bot());
+    let sent = rows.botted(&Signing::new(&super::signatures::COVERED, rows.by_bot("")), rows.bot_get());
     rows.row("the same signature a second time", sent, replayed());
     rows.cases.last_mut().expect("that row").earlier = 1;
     let sent = rows.digested(BODY, &sha_256(BODY));
@@ -106,7 +106,7 @@ fn once(rows: &mut Rows<'_>) {
     let covered = super::signatures::COVERED;
     let nonce = |rows: &Rows<'_>, more: &str| {
         let parameters = rows.by_bot(&format!(";nonce=\"used-{}\"{more}", rows.now));
-        rows.botted(&Signing::new(&covered, parameters), rows.from_bot())
+        rows.botted(&Signing::new(&covered, parameters), rows.bot_get())
     };
     let sent = nonce(rows, "");
     rows.accept("the first use of a nonce", sent, "sig:bot");
@@ -125,9 +125,9 @@ fn once(rows: &mut Rows<'_>) {
     let path = rows.path();
     let signing = Signing::new(&covered, parameters);
     let key = rows.world.signers[0].key("ES256").clone();
-    let sent = signing.put(rows.from_bot(), |base| key.sign(base));
+    let sent = signing.put(rows.bot_get(), |base| key.sign(base));
     rows.accept("an ECDSA signature", sent, "sig:bot");
-    let sent = Sent { target: path, ..rows.from_bot() };
+    let sent = Sent { target: path, ..rows.bot_get() };
     let sent = signing.put(sent, |base| key.sign(base));
     rows.row("another ECDSA signature over the same message", sent, replayed());
 

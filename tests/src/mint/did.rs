@@ -163,7 +163,9 @@ pub fn high_s(signature: &[u8]) -> Vec<u8> {
     let (r, s) = parsed.split_scalars();
     let other = Signature::from_scalars(r, -s).expect("a signature");
     let mut bytes = other.to_bytes().to_vec();
-    bytes.extend(signature[64..].iter().map(|recovery| if *recovery < 27 { recovery ^ 1 } else { 55 - recovery }));
+    bytes.extend(
+        signature[64..].iter().map(|recovery| if *recovery < 27 { recovery ^ 1 } else { 55 - recovery }),
+    );
     bytes
 }
 

@@ -21,8 +21,13 @@ impl Signing {
     /// stand there.
     #[must_use]
     pub fn new(covered: &[&str], parameters: impl Into<String>) -> Self {
-        let written = |name: &&str| if name.starts_with('"') { (*name).to_owned() } else { format!("\"{name}\"") };
-        Self { label: "sig1".to_owned(), covered: covered.iter().map(written).collect(), parameters: parameters.into() }
+        let written =
+            |name: &&str| if name.starts_with('"') { (*name).to_owned() } else { format!("\"{name}\"") };
+        Self {
+            label: "sig1".to_owned(),
+            covered: covered.iter().map(written).collect(),
+            parameters: parameters.into(),
+        }
     }
 
     /// With another label.
@@ -91,7 +96,10 @@ fn value(sent: &Sent, identifier: &str) -> String {
         "@query" => format!("?{query}"),
         "@query-param" => {
             let wanted = identifier.split("name=\"").nth(1).and_then(|rest| rest.split('"').next());
-            let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| Some(*name) == wanted);
+            let found = query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(name, _)| Some(*name) == wanted);
             found.map_or(String::new(), |(_, value)| value.to_owned())
         }
         field => sent.field(field).unwrap_or_default(),

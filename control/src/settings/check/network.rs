@@ -27,7 +27,7 @@ impl Checker {
                 self.problem(
                     "HOST",
                     format!(
-                        "\"{host}\" would open the dev identity provider's gateway to others, and it gives anyone a token; set OIDC_ISSUER and OIDC_AUD, or use 127.0.0.1"
+                        "\"{host}\" would open the dev identity provider's gateway to others, and it gives anyone a token; set OIDC_ISSUER and OIDC_AUD, leave oidc out of AUTH_METHODS, or use 127.0.0.1"
                     ),
                 );
                 default
@@ -69,14 +69,8 @@ impl Checker {
     pub(super) fn engine(&mut self) -> Engine {
         let mut shortened = None;
         let url = self.parse("ENGINE_URL", |text| {
-            let mut url = url_rules::http(text)?;
-            if url.query().is_some() {
-                return Err(format!("{} must not have a query; remove everything from '?' on", shown(text)));
-            }
+            let mut url = url_rules::upstream(text)?;
             let path = url.path().trim_end_matches('/').to_owned();
-            if path.contains('%') || path.contains("//") {
-                return Err(format!("{} must have a plain path, without '%' and '//'", shown(text)));
-            }
             let base = path.strip_suffix("/v1").unwrap_or(&path);
             if base.len() < path.len() {
                 shortened = Some(format!(
@@ -100,8 +94,8 @@ impl Checker {
         Engine { url, api_key: self.secret("ENGINE_API_KEY"), rewrite_chat: rewrite_chat.unwrap_or_default() }
     }
 
-    /// An engine behind one of the gateway's own doors would be a loop, or hand Envoy's admin interface to users.
-    pub(super) fn engine_is_not_the_gateway(&mut self, url: Option<&Url>, ports: &Ports) {
+    /// An upstream behind one of the gateway's own doors would be a loop, or hand Envoy's admin interface to users.
+    pub(super) fn is_not_the_gateway(&mut self, setting: &'static str, url: Option<&Url>, ports: &Ports) {
         let Some(url) = url.filter(|url| url_rules::is_loopback(url)) else { return };
         for (name, port) in
             [("PORT", ports.gateway), ("ADMIN_PORT", ports.admin), ("CONTROL_PORT", ports.control)]
@@ -109,9 +103,9 @@ impl Checker {
             if url.port_or_known_default() == Some(port) {
                 let name = self.label(name);
                 self.problem(
-                    "ENGINE_URL",
+                    setting,
                     format!(
-                        "{} is the gateway itself ({name} is {port}); name the engine's own address",
+                        "{} is the gateway itself ({name} is {port}); name the service's own address",
                         shown(url.as_str())
                     ),
                 );

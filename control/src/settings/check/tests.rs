@@ -3,7 +3,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::settings::{RewriteChat, load};
+use crate::settings::{DEV_AUDIENCE, RewriteChat, load};
 
 /// A folder of the test's own, gone when it ends.
 struct Folder(PathBuf);
@@ -46,6 +46,9 @@ const ISSUER: [(&str, &str); 2] = [("OIDC_ISSUER", "https://idp.example.com/"), 
 fn with_issuer(more: &[(&str, &str)]) -> Result<Settings, Invalid> {
     from_environment(&[&ISSUER, more].concat())
 }
+
+mod access;
+mod exchanges;
 
 /// The settings that are named as wrong, in order.
 fn wrong(result: Result<Settings, Invalid>) -> Vec<String> {
@@ -141,11 +144,29 @@ fn each_bad_value_is_refused_by_the_name_of_its_setting() {
         ("OIDC_ISSUER", "https://idp.example.com/#a"),
         ("OIDC_AUD", "<your-api-identifier>"),
         ("OIDC_JWKS_URL", "http://idp.example.com/jwks"),
-        ("AUTH_BACKEND", "descope"),
-        ("AUTH_METHODS", "oidc,did"),
-        ("AUTH_METHODS", "none"),
-        ("ENABLE_DESCOPE_EXCHANGE", "true"),
-        ("REQUIRED_SCOPES", "chat"),
+        ("AUTH_METHODS", "oidc,password"),
+        ("AUTH_METHODS", ","),
+        ("AUTH_MODE", "off"),
+        ("REQUIRED_SCOPES", ","),
+        ("REQUIRED_SCOPES", "a \"b\""),
+        ("DID_ALLOW", "alice"),
+        ("DID_ALLOW", "did:web:example.com"),
+        ("AUTHORIZED_KEYS_DIR", "/dev/null"),
+        ("HMAC_KEYS", "billing=short"),
+        ("HMAC_KEYS", "@no-such-file"),
+        ("HTTPSIG_DIRECTORIES", "http://bot.example"),
+        ("HTTPSIG_DIRECTORIES", "a=https://a.example,a=https://b.example"),
+        ("HTTPSIG_DIRECTORIES", "a=https://a.example,b=https://A.example"),
+        ("ENABLE_DESCOPE_EXCHANGE", "perhaps"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "redis://"),
+        ("A2A_TARGETS", "planner"),
+        ("A2A_TARGETS", "planner=temporal://Planner"),
+        ("A2A_TARGETS", "planner=http://127.0.0.1:8080"),
+        ("A2A_TARGETS", "planner=http://127.0.0.1:9901"),
+        ("A2A_TARGETS", "a=http://a.example,a=http://b.example"),
+        ("A2A_AGENTS", "planner=key:planner"),
+        ("A2A_AGENTS", "planner"),
         ("AUTH0_DOMAIN", "https://x.auth0.com"),
         ("AUTH0_DOMAIN", "x.auth0.com/path"),
         ("ENGINE_URL", "localhost:11434"),
@@ -278,7 +299,7 @@ fn the_originals_example_works_once_the_placeholders_are_filled_in() {
     let folder = Folder::new().with(".env", text);
     let settings = load(&folder.sources(&[])).unwrap();
     let noticed: Vec<_> = settings.notices.iter().map(|n| n.split(' ').next().unwrap()).collect();
-    assert_eq!(noticed, ["DESCOPE_BASE_URL", "WEAVIATE_URL", "MAX_TOKENS_PER_MIN", "QUOTA_ENCODING"]);
+    assert_eq!(noticed, ["WEAVIATE_URL", "MAX_TOKENS_PER_MIN", "QUOTA_ENCODING"]);
     assert!(
         settings
             .notices
@@ -359,9 +380,13 @@ fn the_example_names_every_setting_and_each_of_its_values_is_good() {
         example.lines().filter_map(|line| line.strip_prefix("#   ")).flat_map(|line| [line, "\n"]).collect();
     let yaml = yaml.replace("https://...  ", "https://keys.example/");
     let folder = Folder::new().with(".env", &settings).with("attach.yaml", &yaml);
-    let settings = load(&folder.sources(&[])).unwrap_or_else(|invalid| panic!("{invalid}"));
-    assert_eq!(settings.notices, Vec::<String>::new());
-    assert_eq!((settings.issuers.len(), settings.routes.len()), (2, 2));
+    let folder = folder.with("authorized_keys/orchestrator.pem", "");
+    let settings =
+        load(&folder.sources(&[("PARTNER_SECRET", "hunter2")])).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let [notice] = settings.notices.as_slice() else { panic!("{:?}", settings.notices) };
+    assert!(notice.starts_with("DEV_PRIVATE_KEY "), "{notice}");
+    assert_eq!((settings.issuers.len(), settings.routes.len(), settings.exchanges.len()), (3, 2, 2));
+    assert_eq!(settings.methods, Method::ALL);
     // As it ships, everything is a comment.
     let folder = Folder::new().with(".env", example);
     assert!(load(&folder.sources(&[])).unwrap().dev_idp);

@@ -1,6 +1,6 @@
 //! Tokens signed with the key that a DID itself names: did:key, and did:pkh for wallets.
 //!
-//! They come as a JWS whose `iss` is the DID, or in the original's form `did:….header.payload.signature`.
+//! They come as a JWS whose `iss` is the DID, or without one whose `kid` is, or in the original's form `did:….header.payload.signature`.
 //! Anybody can make such a key and sign anything with it, so a correct signature alone lets nobody in:
 //! the operator says who may ([`AllowedDid`]), and what such a token says about its own rights is not
 //! read. Scopes come from the operator's grants.
@@ -90,7 +90,11 @@ pub fn authenticate_jws(
         Some(Value::String(issuer)) if is_prefix_form(issuer) => Did::parse(issuer)?,
         // `kid` says that it is a DID's; then the issuer is that DID, and nobody else.
         Some(Value::String(issuer)) if !issuer.is_empty() => return Err(Refusal::DidMismatch),
-        _ => return Err(Refusal::IssuerMissing),
+        None => {
+            let key_id = jws.key_id.as_deref().ok_or(Refusal::IssuerMissing)?;
+            Did::parse(key_id.split_once('#').map_or(key_id, |(did, _)| did))?
+        }
+        Some(_) => return Err(Refusal::IssuerMissing),
     };
     judge(&did, jws, rules, host, now)
 }

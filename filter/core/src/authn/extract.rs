@@ -8,7 +8,7 @@ use super::oidc::{Provider, without_slash};
 use super::verdict::{Accepted, Failure, Signed};
 use super::{Refusal, did, gateway, hmac, httpsig, oidc, rotagent};
 use crate::clock::UnixMillis;
-use crate::crypto::HostVerifier;
+use crate::crypto::{Algorithm, HostVerifier};
 use crate::headers::Field;
 use crate::keys::cache::JwksCache;
 
@@ -63,7 +63,7 @@ impl Schemes {
     /// Whether somebody could be verified without any published key.
     #[must_use]
     pub fn has_own_keys(&self) -> bool {
-        self.did.is_some() || self.hmac.is_some()
+        self.did.as_ref().is_some_and(|rules| !rules.allow.is_empty()) || self.hmac.is_some()
     }
 
     /// Judges a bearer token, whichever scheme's it is. `caches` are the sources' keys.
@@ -91,12 +91,12 @@ impl Schemes {
             let rules = self.hmac.as_ref().ok_or(Refusal::AlgorithmSymmetric)?;
             return Ok(self.granted(hmac::authenticate(&jws, rules, now)?));
         }
-        if did::names_did(&jws) {
-            return self.judge_did(token, host, now);
-        }
         let issuer = jws.claims.str("iss").unwrap_or_default();
         if self.providers.iter().any(|provider| *provider.issuer == *without_slash(issuer)) {
             return self.judge_oidc(&jws, caches, host, now);
+        }
+        if did::names_did(&jws) {
+            return self.judge_did(token, host, now);
         }
         if let Some(rules) = &self.rotagent
             && (self.is_rotagent_alone() || rotagent::is_rotagents(&jws, rules, caches, now))
@@ -108,6 +108,16 @@ impl Schemes {
         if let Some(at) = self.exchanges.iter().position(|exchange| exchange.takes(issuer))
             && !issuer.is_empty()
         {
+            // Until the authorised keys are there, it may be one of rotagent's, which is nobody else's to see.
+            if let Some(cache) = self.rotagent.as_ref().and_then(|rules| caches.get_mut(rules.source))
+                && !cache.serves(now)
+            {
+                cache.find(now, Some(issuer), Algorithm::Rs256)?;
+                return Err(Failure::Wait);
+            }
+            // What cannot be good for anybody is not asked about.
+            jws.algorithm()?;
+            super::claims::dates(&jws.claims, now)?;
             return Ok(Judged::Exchange(at, issuer.into()));
         }
         // OIDC says what is wrong with a token that is nobody's.

@@ -35,7 +35,7 @@ pub fn is_own(jws: &Jws<'_>, rules: &Rules) -> bool {
     jws.claims.str("iss") == Some(&*rules.issuer)
 }
 
-/// Judges a token. `reserved_header` says which headers no claim may travel in.
+/// Judges a token.
 ///
 /// # Errors
 /// [`Failure`].
@@ -76,7 +76,12 @@ pub fn authenticate(
         .with_claims(mapped(&jws.claims)?)
         .acting(agent.into());
     // No leeway: control and the filter are parts of one gateway, and the user's own expiry stands behind it.
-    Ok(Accepted { identity, source: Some(rules.source), key_fingerprint, refused_from: dates.refused_from })
+    // No leeway: control and the filter are parts of one gateway, and what ends here may be the user's own
+    // expiry.
+    if now >= dates.expires {
+        return Err(Refusal::Expired.into());
+    }
+    Ok(Accepted { identity, source: Some(rules.source), key_fingerprint, refused_from: dates.expires })
 }
 
 fn name(value: Option<&Value>) -> Option<&str> {
@@ -89,11 +94,18 @@ fn mapped(claims: &Members) -> Result<Vec<MappedClaim>, Refusal> {
         None => Ok(Vec::new()),
         Some(Value::Object(members)) => members
             .iter()
-            .map(|(header, value)| match value.as_str() {
-                Some(value) if fits_header(value) && is_mapped_header(header) => {
-                    Ok(MappedClaim { header: header.into(), value: value.into() })
+            .map(|(header, value)| {
+                let (text, is_list) = match value {
+                    Value::String(text) => (text.clone(), false),
+                    Value::Array(list) if list.iter().all(|element| element.as_str().is_some()) => {
+                        (list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","), true)
+                    }
+                    _ => return Err(Refusal::GatewayTokenClaims),
+                };
+                if !fits_header(&text) || !is_mapped_header(header) {
+                    return Err(Refusal::GatewayTokenClaims);
                 }
-                _ => Err(Refusal::GatewayTokenClaims),
+                Ok(MappedClaim { header: header.into(), value: text.into(), is_list })
             })
             .collect(),
         Some(_) => Err(Refusal::GatewayTokenClaims),

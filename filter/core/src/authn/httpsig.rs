@@ -133,7 +133,7 @@ pub fn authenticate(
             return Err(Refusal::SignatureMalformed.into());
         };
         let covered = covered(input)?;
-        coverage(&covered, required, message.has_body)?;
+        coverage(&covered, required, message)?;
         let authority = message.authority(&rules.scheme).ok_or(Refusal::SignatureAuthority)?;
         if !rules.authorities.iter().any(|ours| **ours == *authority) {
             return Err(Refusal::SignatureAuthority.into());
@@ -199,14 +199,17 @@ fn covered(input: &Member) -> Result<Vec<Component>, Refusal> {
 }
 
 /// Whether enough is covered: always whom the request is for, and what the route wants. A digest is wanted
-/// where there is something to digest.
-fn coverage(covered: &[Component], required: &[Component], has_body: bool) -> Result<(), Refusal> {
+/// where there is something to digest, and the query where there is one: nobody signs what is not there, and
+/// what is put there afterwards is then not covered.
+fn coverage(covered: &[Component], required: &[Component], message: &Message<'_>) -> Result<(), Refusal> {
     let has_authority = covered
         .iter()
         .any(|component| component.is_all_of("@authority") || component.is_all_of("@target-uri"));
     let has_required = required.iter().all(|required| {
         if required.is_all_of(digest::FIELD) {
-            !has_body || digest::is_covered(covered)
+            !message.has_body || digest::is_covered(covered)
+        } else if required.is_all_of("@query") {
+            !message.has_query() || required.is_in(covered)
         } else {
             required.is_in(covered)
         }
@@ -224,7 +227,10 @@ fn one_use(parameters: &Parameters<'_>, fingerprint: &[u8; 32], base: &str) -> O
     };
     OneUse {
         key: sha256(&[kind, fingerprint, value.as_bytes()]),
-        until: parameters.valid_until.saturating_add(LEEWAY),
+        signer: *fingerprint,
+        // Workers' clocks are a tick apart.
+        until: parameters.valid_until.saturating_add(LEEWAY).saturating_add(1),
         otherwise: Refusal::SignatureReplayed,
+        late: Refusal::SignatureExpired,
     }
 }

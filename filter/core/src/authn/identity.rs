@@ -17,8 +17,18 @@ pub struct Identity {
 pub struct MappedClaim {
     /// The header's name, lower case; begins with `x-attach-`.
     pub header: Box<str>,
-    /// Its value, which [fits a header](fits_header).
+    /// Its value, which [fits a header](fits_header); of a list, its elements with commas between them.
     pub value: Box<str>,
+    /// Whether it is a list. A comma in a text does not make it one.
+    pub is_list: bool,
+}
+
+impl MappedClaim {
+    /// Whether the claim is that value, or as a list has it.
+    #[must_use]
+    pub fn has(&self, value: &str) -> bool {
+        *self.value == *value || (self.is_list && self.value.split(',').any(|element| element == value))
+    }
 }
 
 impl Identity {

@@ -54,6 +54,10 @@ pub fn authenticate_jws(
     now: UnixMillis,
 ) -> Result<Accepted, Failure> {
     let algorithm = jws.algorithm()?;
+    // Some issuers write no type, or one of their own; but no issuer's access token is an assertion.
+    if jws.media_type.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().ends_with("assertion+jwt")) {
+        return Err(Refusal::TypeWrong.into());
+    }
     let issuer = match jws.claims.get("iss") {
         Some(Value::String(issuer)) if !issuer.is_empty() => without_slash(issuer),
         _ => return Err(Refusal::IssuerMissing.into()),
@@ -117,6 +121,7 @@ fn subject(claims: &Members, rules: &Provider, reserved: &ReservedPrefixes) -> R
 fn mapped(claims: &Members, rules: &Provider) -> Result<Vec<MappedClaim>, Refusal> {
     let mut mapped = Vec::new();
     for (claim, header) in &rules.claim_headers {
+        let is_list = matches!(claims.get(claim), Some(Value::Array(_)));
         let value = match claims.get(claim) {
             None | Some(Value::Null | Value::Object(_)) => continue,
             Some(Value::String(text)) => text.clone(),
@@ -137,7 +142,7 @@ fn mapped(claims: &Members, rules: &Provider) -> Result<Vec<MappedClaim>, Refusa
         if !fits_header(&value) {
             return Err(Refusal::ClaimUnfit);
         }
-        mapped.push(MappedClaim { header: header.clone(), value: value.into() });
+        mapped.push(MappedClaim { header: header.clone(), value: value.into(), is_list });
     }
     Ok(mapped)
 }

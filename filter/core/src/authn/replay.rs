@@ -1,13 +1,17 @@
 //! What was used once, in a table that all workers of an Envoy share.
 //!
-//! [`BUCKETS`] shared values of at most [`ENTRIES`] entries each, chosen by the key's hash: a million uses at
-//! a time, 20 MB at most. An entry goes when what it stands for is refused by its age anyway, never before:
-//! a full bucket refuses newcomers. Whoever wants to fill it needs a credential for every entry.
+//! [`BUCKETS`] shared values of at most [`ENTRIES`] entries each: a million uses at a time, 20 MB at most.
+//! An entry goes when what it stands for is refused by its age anyway, never before: a full bucket refuses
+//! newcomers. Whoever wants to fill one needs a credential for every entry, cannot find out which bucket an
+//! entry goes to, since a secret chooses it, and reaches a quarter of them: a signer has one of [`SHARES`].
 
 use super::verdict::OneUse;
+use crate::crypto::sha256;
 
 /// How many shared values there are; a power of two.
 pub const BUCKETS: usize = 4096;
+/// How many parts the table has, of which a signer fills one.
+const SHARES: usize = 4;
 /// How many entries each may hold.
 pub const ENTRIES: usize = 256;
 /// Half the key, and the second until which it counts.
@@ -41,16 +45,23 @@ pub enum Bucket {
     Full,
 }
 
-/// Which bucket a key is in.
+/// Which bucket a key is in, by a secret of this Envoy's.
 #[must_use]
-pub fn bucket_of(one: &OneUse) -> usize {
-    let [low, high, ..] = one.key;
-    usize::from(u16::from_le_bytes([low, high])) % BUCKETS
+pub fn bucket_of(one: &OneUse, secret: &[u8; 32]) -> usize {
+    const SHARE: usize = BUCKETS / SHARES;
+    let [share, ..] = sha256(&[secret, b"signer", &one.signer]);
+    let [low, high, ..] = sha256(&[secret, b"use", &one.key]);
+    let share = usize::from(share).checked_rem(SHARES).unwrap_or(0);
+    let place = usize::from(u16::from_le_bytes([low, high])).checked_rem(SHARE).unwrap_or(0);
+    share.saturating_mul(SHARE).saturating_add(place)
 }
 
-/// A bucket's bytes with one more use in it.
+/// A bucket's bytes with one more use in it. What is past already cannot be remembered, so it is not used.
 #[must_use]
 pub fn add(bucket: &[u8], one: &OneUse, now_seconds: u64) -> Bucket {
+    if one.until <= now_seconds {
+        return Bucket::Full;
+    }
     let (_, key) = one.key.split_at(16);
     let (entries, _) = bucket.as_chunks::<ENTRY_BYTES>();
     let mut kept = Vec::with_capacity(bucket.len().saturating_add(ENTRY_BYTES));
@@ -79,7 +90,13 @@ mod tests {
     use crate::authn::Refusal;
 
     fn one(key: u8, until: u64) -> OneUse {
-        OneUse { key: [key; 32], until, otherwise: Refusal::RotagentReplay }
+        OneUse {
+            key: [key; 32],
+            signer: [0; 32],
+            until,
+            otherwise: Refusal::RotagentReplay,
+            late: Refusal::RotagentExpired,
+        }
     }
 
     fn written(bucket: Bucket) -> Vec<u8> {
@@ -97,6 +114,7 @@ mod tests {
         let both = written(add(&bucket, &one(2, 200), 99));
         assert_eq!(both.len(), 2 * ENTRY_BYTES);
         assert_eq!(written(add(&both, &one(3, 300), 100)).len(), 2 * ENTRY_BYTES);
+        assert_eq!(add(&both, &one(3, 100), 100), Bucket::Full, "nobody could remember it");
     }
 
     #[test]
@@ -109,6 +127,25 @@ mod tests {
         }
         assert_eq!(add(&bucket, &one(9, 100), 50), Bucket::Full);
         assert_eq!(written(add(&bucket, &one(9, 200), 100)).len(), ENTRY_BYTES);
+    }
+
+    #[test]
+    fn a_signer_reaches_a_quarter_of_the_table_and_cannot_tell_which_bucket() {
+        let secret = [7; 32];
+        let place = |n: u32, signer: u8, secret: &[u8; 32]| {
+            let mut use_ = one(0, 100);
+            use_.key[..4].copy_from_slice(&n.to_le_bytes());
+            use_.signer = [signer; 32];
+            bucket_of(&use_, secret)
+        };
+        for signer in 0..16 {
+            let mut places: Vec<_> = (0..20_000).map(|n| place(n, signer, &secret)).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert!(places.len() > BUCKETS / SHARES * 9 / 10 && places.len() <= BUCKETS / SHARES);
+            assert!(places.last().unwrap() - places.first().unwrap() < BUCKETS / SHARES);
+        }
+        assert!((0..100).any(|n| place(n, 0, &secret) != place(n, 0, &[8; 32])));
     }
 
     #[test]

@@ -101,7 +101,9 @@ pub fn authenticate(
         signed.uses.push(OneUse {
             key: sha256(&[b"rotagent\0", issuer.as_bytes(), b"\0", id.as_bytes()]),
             until: expires.seconds().saturating_add(LEEWAY).saturating_add(1),
+            signer: key_fingerprint,
             otherwise: Refusal::RotagentReplay,
+            late: Refusal::RotagentExpired,
         });
     }
     Ok(signed)

@@ -3,9 +3,11 @@
 //! Bounded by bytes in two generations: when the younger is full, the older is dropped whole and the
 //! younger takes its place; a hit in the older moves the entry to the younger. So the tokens in use stay,
 //! and memory never exceeds twice [`GENERATION_BYTES`]. Only verified tokens are kept: nobody without an
-//! issuer's key can fill it. The token itself is compared, never a hash alone.
+//! issuer's key can fill it. The token itself is compared, never a hash alone. Beside them, a short list of
+//! tokens that an exchange refused, so that nobody can have it asked over and over about one.
 
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 use std::rc::Rc;
 
 use hashbrown::hash_map::Entry as MapEntry;
@@ -14,6 +16,7 @@ use hashbrown::{Equivalent, HashMap};
 use super::identity::Identity;
 use super::verdict::Accepted;
 use crate::clock::UnixMillis;
+use crate::crypto::sha256;
 
 /// What one generation may hold: tokens and entries.
 pub const GENERATION_BYTES: usize = 8 * 1024 * 1024;
@@ -50,7 +53,14 @@ impl<Memo: Default> Entry<Memo> {
 pub struct TokenCache<Memo> {
     young: Generation<Memo>,
     old: Generation<Memo>,
+    /// Tokens that an exchange refused, by their hash, and until when; at most [`MAX_REFUSED`].
+    refused: HashMap<[u8; 32], UnixMillis>,
 }
+
+/// How many tokens are remembered that somebody else refused.
+const MAX_REFUSED: usize = 1024;
+/// For how long.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
 
 struct Generation<Memo> {
     entries: HashMap<Token, Entry<Memo>>,
@@ -65,7 +75,7 @@ impl<Memo> Default for Generation<Memo> {
 
 impl<Memo> Default for TokenCache<Memo> {
     fn default() -> Self {
-        Self { young: Generation::default(), old: Generation::default() }
+        Self { young: Generation::default(), old: Generation::default(), refused: HashMap::new() }
     }
 }
 
@@ -173,6 +183,24 @@ impl<Memo: Default> TokenCache<Memo> {
         }
     }
 
+    /// Remembers that somebody who was asked about a token refused it. When there are too many of them, all
+    /// are forgotten: to ask once more does no harm.
+    pub fn refuse(&mut self, token: &[u8], now: UnixMillis) {
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.retain(|_, until| now < *until);
+        }
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.clear();
+        }
+        self.refused.insert(sha256(&[token]), now.after(REFUSED_FOR));
+    }
+
+    /// Whether a token was refused so lately that nobody need be asked.
+    #[must_use]
+    pub fn is_refused(&self, token: &[u8], now: UnixMillis) -> bool {
+        self.refused.get(&sha256(&[token])).is_some_and(|until| now < *until)
+    }
+
     /// How many tokens are kept.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -187,7 +215,13 @@ impl<Memo: Default> TokenCache<Memo> {
 }
 
 fn cost<Memo>(token: &[u8], entry: &Entry<Memo>) -> usize {
-    token.len().saturating_add(entry.identity.user().len()).saturating_add(ENTRY_BYTES)
+    let identity = &entry.identity;
+    let scopes: usize = identity.scopes().iter().map(|scope| scope.len().saturating_add(16)).sum();
+    let claims = identity.claims().iter();
+    let claims: usize = claims.map(|claim| claim.value.len().saturating_add(claim.header.len())).sum();
+    // What an upstream is told about the caller repeats all of it, and a third more in base64.
+    let said = identity.user().len().saturating_add(scopes).saturating_add(claims);
+    token.len().saturating_add(said.saturating_mul(3)).saturating_add(ENTRY_BYTES)
 }
 
 #[cfg(test)]

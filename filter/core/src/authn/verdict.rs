@@ -75,8 +75,12 @@ pub enum Digest {
 pub struct OneUse {
     /// SHA-256 over scheme, signer and nonce, so that nobody can use up somebody else's.
     pub key: [u8; 32],
+    /// Whose: a hash of the key that signed it. Nobody can use up more than a share of the table.
+    pub signer: [u8; 32],
     /// From when on the credential is refused anyway, in seconds since 1970: until then it is remembered.
     pub until: u64,
     /// What is wrong if it was used before.
     pub otherwise: Refusal,
+    /// What is wrong if that moment has come while the request was waiting.
+    pub late: Refusal,
 }

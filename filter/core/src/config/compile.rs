@@ -19,6 +19,9 @@ mod upstream;
 
 /// What every DID begins with; no issuer's users may.
 pub const DID_PREFIX: &str = "did:";
+/// What other methods' names begin with by default. Kept for them while they are off: whoever had such a
+/// name would be their user on the day that they are turned on.
+pub const DEFAULT_PREFIXES: [&str; 3] = ["hmac:", "key:", "sig:"];
 /// The fewest characters of the secret that filter and control share: 256 bits in hexadecimal.
 pub const SECRET_CHARS: usize = 64;
 /// The most issuers; each costs every worker a key set.
@@ -147,6 +150,7 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
             .flatten()
             .filter(|prefix| !prefix.is_empty())
             .chain([&DID_PREFIX])
+            .chain(&DEFAULT_PREFIXES)
             .map(|prefix| (*prefix).into())
             .collect(),
         ..schemes::of(config, secret, &mut sources, errors)

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use crate::authn::Identity;
 use crate::authn::grants::UserPattern;
+use crate::headers::Pairs;
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +37,9 @@ impl ModelRule {
     pub fn is_about(&self, identity: &Identity) -> bool {
         match &self.whom {
             Whom::User(pattern) => pattern.matches(identity.user()),
-            Whom::Claim { header, value } => identity
-                .claims()
-                .iter()
-                .any(|claim| claim.header == *header && claim.value.split(',').any(|have| *have == **value)),
+            Whom::Claim { header, value } => {
+                identity.claims().iter().any(|claim| claim.header == *header && claim.has(value))
+            }
         }
     }
 }
@@ -57,18 +57,31 @@ pub enum ModelProblem {
 ///
 /// # Errors
 /// [`ModelProblem`]; the caller's fault.
-pub fn check(rules: &[ModelRule], identity: &Identity, path: &str, body: &[u8]) -> Result<(), ModelProblem> {
+pub fn check(
+    rules: &[ModelRule],
+    identity: &Identity,
+    path: &str,
+    is_json: bool,
+    body: &[u8],
+) -> Result<(), ModelProblem> {
     let mine: Vec<&ModelRule> = rules.iter().filter(|rule| rule.is_about(identity)).collect();
     if mine.is_empty() {
         return Ok(());
     }
     let may = |model: &str| mine.iter().any(|rule| rule.allow.iter().any(|pattern| pattern.matches(model)));
+    // An escape could be a letter of a word that is looked for.
+    if path.contains('%') {
+        return Err(ModelProblem::Unnamed);
+    }
     let in_path = of_path(path);
     if in_path.is_some_and(|model| !may(model)) {
         return Err(ModelProblem::Forbidden);
     }
     if body.is_empty() {
         return Ok(());
+    }
+    if !is_json {
+        return Err(ModelProblem::Unnamed);
     }
     let named = of_body(body).ok_or(ModelProblem::Unnamed)?;
     if named.is_empty() && in_path.is_none() {
@@ -77,15 +90,60 @@ pub fn check(rules: &[ModelRule], identity: &Identity, path: &str, body: &[u8]) 
     if named.iter().all(|model| may(model)) { Ok(()) } else { Err(ModelProblem::Forbidden) }
 }
 
-/// The model in a path, as Gemini's routes have it: `/v1beta/models/{model}:generateContent`.
+/// What is done with a model, after a colon: Gemini's and Vertex' verbs. Whatever else follows a colon is
+/// part of the name, as Ollama's tags are.
+const VERBS: [&str; 12] = [
+    "generateContent",
+    "streamGenerateContent",
+    "generateAnswer",
+    "generateMessage",
+    "generateText",
+    "embedContent",
+    "batchEmbedContents",
+    "countTokens",
+    "predict",
+    "predictLongRunning",
+    "rawPredict",
+    "streamRawPredict",
+];
+
+/// The segments after which a model stands: OpenAI's and Gemini's, Azure's, OpenAI's first ones.
+const BEFORE_MODEL: [&str; 4] = ["models", "tunedModels", "deployments", "engines"];
+
+/// The model in a path, such as `/v1beta/models/{model}:generateContent`.
 fn of_path(path: &str) -> Option<&str> {
-    let (_, rest) = path.split_once("/models/")?;
-    let segment = rest.split('/').next()?;
-    Some(segment.rsplit_once(':').map_or(segment, |(model, _)| model)).filter(|model| !model.is_empty())
+    let mut segments = path.split('/');
+    segments.find(|segment| BEFORE_MODEL.iter().any(|word| word.eq_ignore_ascii_case(segment)))?;
+    let segment = segments.next()?;
+    let model = match segment.rsplit_once(':') {
+        Some((model, verb)) if VERBS.contains(&verb) => model,
+        _ => segment,
+    };
+    Some(model).filter(|model| !model.is_empty())
+}
+
+/// Whether a body can only be read as JSON in UTF-8: another type, character set or coding, and the engine
+/// may find another model in it than the filter does.
+#[must_use]
+pub fn is_plain_json(pairs: &Pairs) -> bool {
+    pairs.iter().all(|(name, value)| match name.as_str() {
+        "content-type" => core::str::from_utf8(value).is_ok_and(|value| {
+            let value = value.to_ascii_lowercase();
+            let (kind, parameters) = value.split_once(';').unwrap_or((&value, ""));
+            let kind = kind.trim();
+            (kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")))
+                && matches!(parameters.trim(), "" | "charset=utf-8" | "charset=\"utf-8\"")
+        }),
+        "content-encoding" => value.trim_ascii().eq_ignore_ascii_case(b"identity"),
+        _ => true,
+    })
 }
 
 /// The members that engines take a model from: `model` everywhere, the others in Ollama's routes.
-const MEMBERS: [&str; 4] = ["model", "name", "from", "source"];
+const MEMBERS: [&str; 5] = ["model", "name", "from", "source", "destination"];
+
+/// Members that name models in ways that are not looked into: routers' alternatives, Ollama's own language.
+const OPAQUE: [&str; 3] = ["models", "fallbacks", "modelfile"];
 
 /// The models that a JSON body names; `None` where two readers could find different ones.
 ///
@@ -121,6 +179,7 @@ impl<'de> Visitor<'de> for Names {
             let folded = folded(&name);
             let place = MEMBERS.iter().position(|member| *member == folded);
             match place.and_then(|place| seen.get_mut(place)) {
+                None if OPAQUE.contains(&folded.as_str()) => return Err(A::Error::custom("opaque")),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -160,6 +219,8 @@ mod tests {
             (r#"{"model":"a","model":"a"}"#, None),
             (r#"{"model":1}"#, None),
             (r#"{"name":"a","ſource":"b"}"#, Some(vec!["a", "b"])),
+            (r#"{"model":"a","models":["b"]}"#, None),
+            (r#"{"model":"a","Modelfile":"FROM b"}"#, None),
             (r#"{}"#, Some(vec![])),
             (r#"[]"#, None),
             (r#"{"model":"a"} x"#, None),
@@ -171,10 +232,31 @@ mod tests {
     }
 
     #[test]
+    fn only_json_in_utf_8_reads_alike_everywhere() {
+        for (name, value, expected) in [
+            ("accept", "x", true),
+            ("content-type", "application/json", true),
+            ("content-type", "Application/JSON; charset=UTF-8", true),
+            ("content-type", "application/vnd.x+json", true),
+            ("content-type", "application/json; charset=utf-7", false),
+            ("content-type", "application/x-www-form-urlencoded", false),
+            ("content-type", "multipart/form-data; boundary=x", false),
+            ("content-encoding", "identity", true),
+            ("content-encoding", "gzip", false),
+        ] {
+            let pairs = [(name.to_owned(), value.as_bytes().to_vec())];
+            assert_eq!(is_plain_json(&pairs), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn a_path_can_name_a_model() {
         for (path, expected) in [
             ("/v1beta/models/gemini-pro:generateContent", Some("gemini-pro")),
             ("/v1/models/llama3", Some("llama3")),
+            ("/v1/models/small:70b", Some("small:70b")),
+            ("/openai/deployments/gpt-4/chat/completions", Some("gpt-4")),
+            ("/v1beta/tunedModels/x:predict", Some("x")),
             ("/v1/models", None),
             ("/v1/models/", None),
             ("/v1/chat/completions", None),

@@ -44,6 +44,7 @@ pub struct Assertion {
     audience: Box<str>,
     made: u64,
     expires: u64,
+    user_expires: u64,
     /// The whole token.
     pub text: Box<str>,
 }
@@ -91,7 +92,13 @@ impl Signer {
         }
         if !identity.claims().is_empty() {
             let mapped = identity.claims().iter();
-            let mapped = mapped.map(|claim| (claim.header.to_string(), Value::from(&*claim.value)));
+            let mapped = mapped.map(|claim| {
+                let value = match claim.is_list {
+                    true => claim.value.split(',').collect::<Value>(),
+                    false => Value::from(&*claim.value),
+                };
+                (claim.header.to_string(), value)
+            });
             put("claims", Value::Object(mapped.collect()));
         }
         let payload = to_base64url(Value::Object(claims).to_string().as_bytes());
@@ -99,7 +106,7 @@ impl Signer {
         let signature = self.key.sign(text.as_bytes());
         text.push('.');
         text.push_str(&to_base64url(&signature));
-        Rc::new(Assertion { audience: audience.into(), made, expires, text: text.into() })
+        Rc::new(Assertion { audience: audience.into(), made, expires, user_expires, text: text.into() })
     }
 }
 
@@ -108,14 +115,15 @@ impl Assertion {
     #[must_use]
     pub fn serves(&self, identity: &Identity, audience: &str, now: UnixMillis) -> bool {
         let now = now.seconds();
+        let end = identity.expires().seconds();
         *self.audience == *audience
             && (self.made..self.made.saturating_add(RENEWED_AFTER)).contains(&now)
-            && self.expires >= now.saturating_add(LEAST_LEFT)
-            && self.expires <= identity.expires().seconds()
+            && self.expires >= now.saturating_add(LEAST_LEFT).min(end)
+            && self.user_expires <= end
     }
 }
 
-/// Assertions for callers whose credentials are good for one request.
+/// Assertions made lately.
 #[derive(Debug, Default)]
 pub struct AssertionCache {
     young: HashMap<[u8; 32], Rc<Assertion>>,

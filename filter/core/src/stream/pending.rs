@@ -12,13 +12,14 @@ use super::body::{MAX_KEPT, check_digests};
 use super::forward::{Forwarding, forward};
 use super::stop::Stop;
 use super::{Answer, Effect, Env, Flow, Output, Question, Stream, shadow};
+use crate::authn::claims::LEEWAY;
 use crate::authn::extract::Judged;
 use crate::authn::identity::Identity;
 use crate::authn::replay::Consumed;
 use crate::authn::verdict::{BodyDigest, Failure, OneUse};
 use crate::authn::{Refusal, exchange, extract, httpsig};
 use crate::clock::UnixMillis;
-use crate::headers::RequestHead;
+use crate::headers::{Pairs, RequestHead};
 use crate::json;
 use crate::keys::discovery::Target;
 use crate::policy::RoutePolicy;
@@ -34,6 +35,9 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 const ONCE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where control says so.
 const ONCE_PATH: &str = "/internal/replay";
+
+/// How long a body that is to be judged may take.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a request says who it is by, copied from its headers.
 pub(super) struct Credentials {
@@ -70,8 +74,14 @@ pub(super) struct Pending {
     path: Box<str>,
     route: RoutePolicy,
     body: Body,
+    /// How much of the body the host has said that it keeps.
+    kept: usize,
+    /// Whether the headers say that the body is JSON and nothing else.
+    is_json: bool,
     /// When a wait for keys ends; set when it begins.
     deadline: Option<UnixMillis>,
+    /// When a wait for the body ends.
+    body_deadline: Option<UnixMillis>,
     asked: Option<Asked>,
     /// The token that came in exchange for the caller's.
     exchanged: Option<(usize, Box<str>)>,
@@ -83,6 +93,9 @@ pub(super) struct Pending {
 struct Verified {
     identity: Rc<Identity>,
     source: Option<usize>,
+    /// The keys that signed what is good for one request, with their sources: they must still be there at
+    /// its end.
+    keys: Vec<(usize, [u8; 32])>,
     digests: Vec<BodyDigest>,
     uses: Vec<OneUse>,
     body_is_good: bool,
@@ -110,6 +123,7 @@ impl Pending {
     pub(super) fn new(
         credentials: Credentials,
         head: &RequestHead<'_>,
+        pairs: &Pairs,
         path: &str,
         route: RoutePolicy,
         end_of_stream: bool,
@@ -124,7 +138,10 @@ impl Pending {
                 (false, true) => Body::Endless,
                 (false, false) => Body::Coming,
             },
+            kept: 0,
+            is_json: model::is_plain_json(pairs),
             deadline: None,
+            body_deadline: None,
             asked: None,
             exchanged: None,
             verified: None,
@@ -151,19 +168,27 @@ impl Pending {
                     return if env.now < deadline {
                         Ok((Stream::FetchingKeys(self), Flow::Pause))
                     } else {
-                        Err(Stop::late(env, self.credentials.token.as_deref()))
+                        Err(Stop::late(
+                            env,
+                            self.credentials.token.as_deref(),
+                            self.credentials.message.is_some(),
+                        ))
                     };
                 }
                 Next::Exchange(at, issuer) => return self.ask_exchange(env, at, &issuer, out),
             }
         }
         let Some(verified) = &mut self.verified else { return Err(Stop::Fault) };
+        verified.still_holds(env)?;
         if !verified.body_is_good {
             let names_model =
                 self.route.to == Destination::Engine && env.policy.limits_models(&verified.identity);
             if names_model || !verified.digests.is_empty() {
                 let body = match self.body {
-                    Body::Coming => return Ok((Stream::AwaitingBody(self), Flow::Pause)),
+                    Body::Coming => {
+                        self.body_deadline.get_or_insert(env.now.after(BODY_DEADLINE));
+                        return Ok((Stream::AwaitingBody(self), Flow::Pause));
+                    }
                     Body::None => Vec::new(),
                     Body::Whole => (env.body)(),
                     // Nobody has signed what follows, and it names its model out of sight.
@@ -172,9 +197,14 @@ impl Pending {
                         return Err(unsigned.map_or(Stop::ModelUnnamed, Stop::Refused));
                     }
                 };
+                // Less than the host said would pass for less than there is.
+                if body.len() != self.kept {
+                    return Err(Stop::Fault);
+                }
                 check_digests(&verified.digests, &body)?;
                 if names_model {
-                    model::check(&env.policy.models, &verified.identity, &self.path, &body).map_err(
+                    let rules = &env.policy.models;
+                    model::check(rules, &verified.identity, &self.path, self.is_json, &body).map_err(
                         |problem| match problem {
                             ModelProblem::Unnamed => Stop::ModelUnnamed,
                             ModelProblem::Forbidden => Stop::Model,
@@ -237,6 +267,7 @@ impl Pending {
                 None => Verified {
                     identity: Rc::new(env.policy.schemes.granted_alone(signed.identity)),
                     source: signed.source,
+                    keys: key_of(signed.source, signed.key_fingerprint),
                     digests: signed.digests,
                     uses: signed.uses,
                     body_is_good: false,
@@ -245,6 +276,7 @@ impl Pending {
                     let user = Rc::unwrap_or_clone(both.identity);
                     let acting = extract::acting(user, &signed.identity).map_err(Stop::Refused)?;
                     both.identity = Rc::new(acting);
+                    both.keys.extend(key_of(signed.source, signed.key_fingerprint));
                     both.digests.extend(signed.digests);
                     both.uses.extend(signed.uses);
                     both
@@ -270,10 +302,14 @@ impl Pending {
                     return Ok(Next::Verified(Verified {
                         identity: Rc::new(signed.identity),
                         source: signed.source,
+                        keys: key_of(signed.source, signed.key_fingerprint),
                         digests: signed.digests,
                         uses: signed.uses,
                         body_is_good: false,
                     }));
+                }
+                Judged::Exchange(..) if env.tokens.is_refused(token.as_bytes(), now) => {
+                    return Err(Refusal::ExchangeRefused.into());
                 }
                 Judged::Exchange(at, issuer) => return Ok(Next::Exchange(at, issuer)),
             },
@@ -313,6 +349,19 @@ impl Pending {
         self.resumed(env, out, Self::advance)
     }
 
+    /// The wait for the body goes on, or has gone on for too long.
+    pub(super) fn on_tick_for_body(self: Box<Self>, env: &Env<'_>) -> Result<(Stream, Flow), Stop> {
+        if self.body_deadline.is_some_and(|deadline| env.now >= deadline) {
+            return Err(Stop::BodyLate);
+        }
+        Ok((Stream::AwaitingBody(self), Flow::Pause))
+    }
+
+    /// From when on a tick may change something, whatever else has.
+    pub(super) fn due(&self) -> Option<UnixMillis> {
+        self.body_deadline.or(self.deadline)
+    }
+
     pub(super) fn on_answer(
         self: Box<Self>,
         env: &mut Env<'_>,
@@ -336,6 +385,9 @@ impl Pending {
                 }
                 // RFC 6749 section 5.2: the endpoint has judged the token; anything else is its own trouble.
                 Some(Answer { status: 400 | 401 | 403, .. }) => {
+                    if let Some(token) = &self.credentials.token {
+                        env.tokens.refuse(token.as_bytes(), env.now);
+                    }
                     return Err(Stop::Refused(Refusal::ExchangeRefused));
                 }
                 _ => return Err(Stop::ExchangeUnavailable),
@@ -396,6 +448,7 @@ impl Pending {
         state: fn(Box<Self>) -> Stream,
         _: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
+        self.kept = size;
         if end {
             self.body_is_whole();
         }
@@ -417,7 +470,7 @@ impl Pending {
     }
 
     pub(super) fn on_body(
-        self: Box<Self>,
+        mut self: Box<Self>,
         env: &mut Env<'_>,
         size: usize,
         end: bool,
@@ -426,6 +479,7 @@ impl Pending {
         if size > MAX_KEPT {
             return Err(Stop::BodyTooLarge);
         }
+        self.kept = size;
         if !end {
             return Ok((Stream::AwaitingBody(self), Flow::Pause));
         }
@@ -444,8 +498,28 @@ impl Pending {
 
 impl Verified {
     fn good(identity: Rc<Identity>, source: Option<usize>) -> Self {
-        Self { identity, source, digests: Vec::new(), uses: Vec::new(), body_is_good: false }
+        let (keys, digests, uses) = (Vec::new(), Vec::new(), Vec::new());
+        Self { identity, source, keys, digests, uses, body_is_good: false }
     }
+
+    /// Whether what was verified is good still: waiting takes time, in which it may end and keys may go.
+    fn still_holds(&self, env: &Env<'_>) -> Result<(), Stop> {
+        let now = env.now.seconds();
+        if let Some(late) = self.uses.iter().find(|one| now >= one.until) {
+            return Err(Stop::Refused(late.late));
+        }
+        if now >= self.identity.expires().seconds().saturating_add(LEEWAY) {
+            return Err(Stop::Refused(Refusal::Expired));
+        }
+        let is_there = |(source, key): &(usize, [u8; 32])| {
+            env.keys.get(*source).is_some_and(|keys| keys.serves(env.now) && keys.holds(key))
+        };
+        if self.keys.iter().all(is_there) { Ok(()) } else { Err(Stop::Refused(Refusal::KeyUnknown)) }
+    }
+}
+
+fn key_of(source: Option<usize>, fingerprint: [u8; 32]) -> Vec<(usize, [u8; 32])> {
+    source.map(|source| (source, fingerprint)).into_iter().collect()
 }
 
 /// Asks control whether something was used before, at whichever Envoy.

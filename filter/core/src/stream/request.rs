@@ -53,7 +53,7 @@ impl Idle {
         let has_credential = head.authorization != Field::Absent;
         let step = match credentials(env, &head, is_signed, pairs) {
             Ok(credentials) => {
-                let pending = Pending::new(credentials, &head, path, route, end_of_stream);
+                let pending = Pending::new(credentials, &head, pairs, path, route, end_of_stream);
                 Box::new(pending).advance(env, out)
             }
             Err(refusal) => Err(Stop::Refused(refusal)),
@@ -102,15 +102,16 @@ fn recall(
     user_agent: &[u8],
     route: RoutePolicy,
 ) -> Option<(Forwarding, Option<Rc<Assertion>>)> {
-    let entry = env.tokens.get(token, env.now)?;
+    let (policy, now) = (env.policy, env.now);
+    let entry = env.tokens.get(token, now)?;
     if !entry.memo.is_plain {
         return None;
     }
-    let (policy, now) = (env.policy, env.now);
     let session = memo::session(entry, user_agent);
     let assertion = policy.signer.as_ref().map(|signer| {
         let audience = policy.audience(route);
-        memo::assertion(entry, audience, now, |identity| signer.sign(identity, &session, audience, now))
+        let made = &mut *env.assertions;
+        memo::assertion(entry, audience, now, |identity| made.get(signer, identity, &session, audience, now))
     });
     Some((Forwarding { session, identity: Rc::clone(&entry.identity) }, assertion))
 }

@@ -23,6 +23,8 @@ pub enum Stop {
     Model,
     /// No model is named, or not so that every engine would read the same: the caller's fault.
     ModelUnnamed,
+    /// The body did not come in time while it was to be judged: the caller's fault.
+    BodyLate,
     /// The body is larger than can be kept while it is judged: the caller's fault.
     BodyTooLarge,
     /// So much of the body came while keys were waited for that it cannot be kept. Seconds to wait.
@@ -54,7 +56,17 @@ impl From<Failure> for Stop {
 
 impl Stop {
     /// The end of a wait for keys that did not come in time: with other keys there, the token's is unknown.
-    pub(super) fn late(env: &Env<'_>, token: Option<&str>) -> Self {
+    pub(super) fn late(env: &Env<'_>, token: Option<&str>, is_signed: bool) -> Self {
+        let directories = env.policy.schemes.httpsig.as_ref().map(|rules| &rules.directories);
+        if token.is_none()
+            && is_signed
+            && directories.is_some_and(|directories| {
+                let mut sources = directories.iter().map(|directory| directory.source);
+                sources.any(|source| env.keys.get(source).is_some_and(|keys| keys.can_verify(env.now)))
+            })
+        {
+            return Self::Refused(Refusal::SignatureKeyUnknown);
+        }
         let jws = token.and_then(|token| crate::authn::jws::Jws::parse(token).ok());
         let issuer = jws.and_then(|jws| {
             let issuer = crate::authn::oidc::without_slash(jws.claims.str("iss")?);
@@ -77,6 +89,7 @@ impl Stop {
             Self::Scope(_) => "scope_missing",
             Self::Model => "model_forbidden",
             Self::ModelUnnamed => "model_unnamed",
+            Self::BodyLate => "body_late",
             Self::BodyTooLarge => "body_too_large",
             Self::Busy(_) => "body_before_keys",
             Self::OnceUnknown => "once_unknown",
@@ -99,7 +112,8 @@ impl Stop {
             | Self::ModelUnnamed
             | Self::OnceUnknown
             | Self::ExchangeUnavailable => Some(self.code()),
-            Self::BodyTooLarge
+            Self::BodyLate
+            | Self::BodyTooLarge
             | Self::Busy(_)
             | Self::Path
             | Self::Method
@@ -151,6 +165,7 @@ impl Stop {
                 "www-authenticate",
                 replies.challenge("insufficient_scope", "The request names no model", None),
             ),
+            Self::BodyLate => LocalReply::detail(408, "The body did not come within 30 seconds"),
             Self::BodyTooLarge => LocalReply::detail(
                 413,
                 "A body that is checked before it goes on must not be larger than 1 MiB",
@@ -214,14 +229,10 @@ impl Replies {
 
 fn refused(refusal: Refusal, policy: &Policy) -> LocalReply {
     let detail = refusal.detail();
-    let body = match refusal {
-        // rotagent's clients look for `error`, the gateway's for `detail`.
-        Refusal::RotagentMissing
-        | Refusal::RotagentExpired
-        | Refusal::RotagentClaims
-        | Refusal::RotagentBody
-        | Refusal::RotagentReplay => serde_json::json!({ "error": detail, "detail": detail }),
-        _ => serde_json::json!({ "detail": detail }),
+    // rotagent's clients look for `error`, the gateway's for `detail`.
+    let body = match policy.schemes.rotagent {
+        Some(_) => serde_json::json!({ "error": detail, "detail": detail }),
+        None => serde_json::json!({ "detail": detail }),
     };
     if refusal == Refusal::RotagentReplay {
         return LocalReply::json(429, body.to_string());

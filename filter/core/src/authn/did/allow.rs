@@ -51,6 +51,16 @@ impl AllowedDid {
         Ok(Self(Allowed::Beginning(beginning.into())))
     }
 
+    /// The entry with the DID as it is stamped.
+    #[must_use]
+    pub fn stamped(&self) -> String {
+        match &self.0 {
+            Allowed::Everyone => "*".to_owned(),
+            Allowed::Beginning(beginning) => format!("{beginning}*"),
+            Allowed::One(name) => name.to_string(),
+        }
+    }
+
     /// Whether this entry lets the DID in.
     pub(super) fn holds(&self, did: &Did) -> bool {
         match &self.0 {

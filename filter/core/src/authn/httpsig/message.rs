@@ -75,6 +75,11 @@ impl<'a> Message<'a> {
         message
     }
 
+    /// Whether there is a query, even an empty one.
+    pub(super) fn has_query(&self) -> bool {
+        self.target.is_some_and(|target| target.contains(&b'?'))
+    }
+
     /// `@authority`: lower case, without the scheme's own port.
     pub(super) fn authority(&self, scheme: &str) -> Option<String> {
         core::str::from_utf8(self.authority?).ok().map(|authority| normal_authority(scheme, authority))

@@ -46,7 +46,7 @@ impl<'a> Parameters<'a> {
                 return Err(Refusal::LifetimeTooLong);
             }
             Some(expires) if expires < created => return Err(Refusal::SignatureExpired),
-            Some(expires) => expires,
+            Some(expires) => expires.min(created.saturating_add(max_age)),
             None => created.saturating_add(max_age),
         };
         if seconds >= valid_until.saturating_add(LEEWAY) {
@@ -106,12 +106,14 @@ mod tests {
             ("created=1699999700", Ok(NOW)),
             ("created=1699999641", Ok(NOW - 59)),
             ("created=1699999640", Err(Refusal::SignatureExpired)),
-            ("created=1699999640;expires=1700000100", Ok(NOW + 100)),
-            ("created=1700000000;expires=1700086400", Ok(NOW + 86_400)),
+            ("created=1699999900;expires=1700000100", Ok(NOW + 100)),
+            // However long it says that it holds, it is not older than what the gateway wants.
+            ("created=1699999640;expires=1700000100", Err(Refusal::SignatureExpired)),
+            ("created=1700000000;expires=1700086400", Ok(NOW + 300)),
             ("created=1700000000;expires=1700086401", Err(Refusal::LifetimeTooLong)),
             ("created=1700000000;expires=1699999999", Err(Refusal::SignatureExpired)),
-            ("created=1699990000;expires=1699999941", Ok(NOW - 59)),
-            ("created=1699990000;expires=1699999940", Err(Refusal::SignatureExpired)),
+            ("created=1699999900;expires=1699999941", Ok(NOW - 59)),
+            ("created=1699999900;expires=1699999940", Err(Refusal::SignatureExpired)),
             ("expires=1700000100", Err(Refusal::SignatureCreated)),
             ("created=-1", Err(Refusal::SignatureMalformed)),
             ("created=1700000000.0", Err(Refusal::SignatureMalformed)),

@@ -208,15 +208,31 @@ fn one_exchange(
     })
 }
 
+/// Whom a rule is about. A DID has several spellings and is stamped in one of them: a rule for another
+/// would be about nobody.
+pub(super) fn user_pattern(path: &str, text: &str, errors: &mut Errors) -> UserPattern {
+    if text.is_empty() {
+        errors.add(path, "must not be empty");
+    }
+    if !text.starts_with("did:") || text == "did:*" {
+        return UserPattern::new(text);
+    }
+    match did::AllowedDid::parse(text) {
+        Ok(allowed) => UserPattern::new(&allowed.stamped()),
+        Err(problem) => {
+            errors.add(path, format!("{text:?}: {problem}"));
+            UserPattern::new(text)
+        }
+    }
+}
+
 fn grants(config: &PluginConfig, errors: &mut Errors) -> Grants {
     if config.grants.len() > MAX_GRANTS {
         errors.add("grants", format!("at most {MAX_GRANTS}"));
     }
     Grants::new(config.grants.iter().enumerate().map(|(at, grant)| {
-        if grant.user.is_empty() {
-            errors.add(format!("grants[{at}].user"), "must not be empty");
-        }
+        let user = user_pattern(&format!("grants[{at}].user"), &grant.user, errors);
         check_scopes(&format!("grants[{at}].scopes"), &grant.scopes, errors);
-        (UserPattern::new(&grant.user), texts(&grant.scopes).into())
+        (user, texts(&grant.scopes).into())
     }))
 }

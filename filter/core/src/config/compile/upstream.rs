@@ -1,5 +1,6 @@
 //! What concerns the upstreams: targets, models, the assertion, control's address.
 
+use super::schemes::user_pattern;
 use super::{Errors, check_target, target};
 use crate::authn::grants::UserPattern;
 use crate::config::PluginConfig;
@@ -20,7 +21,7 @@ pub(super) fn models(config: &PluginConfig, errors: &mut Errors) -> Vec<ModelRul
     let mut rules = Vec::new();
     for (at, rule) in config.models.iter().enumerate() {
         let whom = match (&rule.user, &rule.claim) {
-            (Some(user), None) if !user.is_empty() => Whom::User(UserPattern::new(user)),
+            (Some(user), None) => Whom::User(user_pattern(&format!("models[{at}].user"), user, errors)),
             (None, Some(claim)) => {
                 let mapped = config.issuers.iter().flat_map(|issuer| &issuer.claim_headers);
                 if !mapped.into_iter().any(|mapping| mapping.header == claim.header) {

@@ -235,13 +235,14 @@ fn every_signature_is_used_once() {
     assert_eq!(key(&plain(";nonce=\"n\"")).key, key(&plain(";nonce=\"n\";x")).key);
     assert_ne!(key(&plain(";nonce=\"n\"")).key, key(&plain(";nonce=\"m\"")).key);
     // Until it would be refused anyway.
-    assert_eq!(key(&plain("")).until, CREATED + 300 + 60);
-    assert_eq!(key(&plain(";expires=1618888073")).until, CREATED + 3600 + 60);
+    assert_eq!(key(&plain("")).until, CREATED + 300 + 60 + 1);
+    assert_eq!(key(&plain(";expires=1618884573")).until, CREATED + 100 + 60 + 1);
     for (at, end, expected) in [
         (CREATED + 359, "", None),
         (CREATED + 360, "", Some(Refusal::SignatureExpired)),
-        (CREATED + 3659, ";expires=1618888073", None),
-        (CREATED + 3660, ";expires=1618888073", Some(Refusal::SignatureExpired)),
+        (CREATED + 159, ";expires=1618884573", None),
+        (CREATED + 160, ";expires=1618884573", Some(Refusal::SignatureExpired)),
+        (CREATED + 360, ";expires=1618888073", Some(Refusal::SignatureExpired)),
         (CREATED - 60, "", None),
         (CREATED - 61, "", Some(Refusal::SignatureCreated)),
     ] {

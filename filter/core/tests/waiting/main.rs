@@ -2,204 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)] // A test.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
+mod attacks;
+mod fixture;
 
-use attach_core::authn::replay::{Consumed, OneUseStore};
-use attach_core::authn::verdict::OneUse;
-use attach_core::clock::UnixMillis;
-use attach_core::config::compile::compile;
-use attach_core::crypto::{NoHost, PublicKey, hex, sha256, to_base64url, to_hex};
+use attach_core::crypto::{NoHost, PublicKey};
 use attach_core::json;
-use attach_core::keys::KeySet;
-use attach_core::keys::cache::JwksCache;
-use attach_core::keys::turn::Record;
-use attach_core::policy::Policy;
-use attach_core::stamp::assertion::AssertionCache;
-use attach_core::stream::memo::Tokens;
-use attach_core::stream::stop::Replies;
-use attach_core::stream::{Answer, Effect, Env, Flow, Input, Machine, Output};
-use rsa::traits::PublicKeyParts as _;
-use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
+use attach_core::stream::{Answer, Flow, Input, Machine};
 use serde_json::{Value, json};
 
-const NOW: u64 = 1_800_000_000;
-const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// An Ed25519 seed, in base64url.
-const SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-const P: &str = "cf2e059990ed16686bb09a3cca237aac2e10f3e25a26d9a5300b55e914e2c839bf49fbed7fb7e115089ed529a7fd7da38106216042abfa5cc069ffbdc80a96bee2061713d58186ee5227f77d54b98613b46578e9bd98c80851321f2117fb402721759d55877d7e9ecfaf7ebaa3a3a2db6b43bae48f2a75fe926f41a2f384249d";
-const Q: &str = "c2589b6c9a5a4943ee1a66417e77afbc0bcc7df3c9f8dcf143377164e36e789da4d13b04dcd26494d9ed9a94a44dbee736e487ee245ba9fb47d6fbe4122467cc43131a52bfb75483da8a1ee8a77779050b331ed29a7b63bf2fe113b8230fb07fcabc141404820cb136303325f4bd0d473d22e7fb71d8b368f3411907d653d0db";
-
-/// Everybody's key: the issuer's, rotagent's, the exchange's.
-fn key() -> RsaPrivateKey {
-    let number = |text: &str| BigUint::from_bytes_be(&hex(text).unwrap());
-    RsaPrivateKey::from_p_q(number(P), number(Q), BigUint::from(65537_u32)).unwrap()
-}
-
-fn key_set(id: &str) -> KeySet {
-    let key = key();
-    let set = json!({"keys": [{"kty": "RSA", "alg": "RS256", "kid": id,
-        "n": to_base64url(&key.n().to_bytes_be()), "e": to_base64url(&key.e().to_bytes_be())}]});
-    KeySet::parse(set.to_string().as_bytes()).unwrap()
-}
-
-fn token(id: &str, claims: &Value) -> String {
-    let header = json!({"alg": "RS256", "kid": id});
-    let input = format!(
-        "{}.{}",
-        to_base64url(header.to_string().as_bytes()),
-        to_base64url(claims.to_string().as_bytes())
-    );
-    let padding = Pkcs1v15Sign::new::<sha2::Sha256>();
-    let signature = key().sign(padding, &sha256(&[input.as_bytes()])).unwrap();
-    format!("{input}.{}", to_base64url(&signature))
-}
-
-fn oidc(issuer: &str, more: &Value) -> String {
-    let mut claims = json!({"iss": issuer, "aud": "attach", "sub": "alice", "exp": NOW + 600});
-    for (name, value) in more.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
-    token("idp", &claims)
-}
-
-fn rotagent(id: &str, body: &[u8]) -> String {
-    token(
-        "whatever",
-        &json!({"iss": "orchestrator", "iat": NOW as f64 + 0.25, "exp": NOW as f64 + 60.25, "jti": id,
-            "content_sha256": to_hex(&sha256(&[body]))}),
-    )
-}
-
-/// What was used once; `None`: nobody can tell.
-struct Uses(RefCell<Option<HashSet<[u8; 32]>>>);
-
-impl OneUseStore for Uses {
-    fn consume(&self, one: &OneUse, _: u64) -> Consumed {
-        match &mut *self.0.borrow_mut() {
-            None => Consumed::Unknown,
-            Some(used) => match used.insert(one.key) {
-                true => Consumed::Fresh,
-                false => Consumed::Used,
-            },
-        }
-    }
-}
-
-struct Worker {
-    policy: Policy,
-    replies: Replies,
-    keys: Vec<JwksCache>,
-    tokens: Tokens,
-    assertions: AssertionCache,
-    uses: Uses,
-    body: Vec<u8>,
-}
-
-struct Recorder(Vec<String>);
-
-impl Output for Recorder {
-    fn effect(&mut self, effect: Effect<'_>) {
-        self.0.push(match effect {
-            Effect::SetRequestHeader(name, value) => {
-                format!("{name}: {}", String::from_utf8_lossy(value))
-            }
-            Effect::RemoveRequestHeader(name) | Effect::RemoveRequestTrailer(name) => format!("-{name}"),
-            Effect::SetResponseHeader(name, _) => format!("response {name}"),
-            Effect::Ask(question) => {
-                format!("ask {} {}", question.target.path, String::from_utf8_lossy(&question.body))
-            }
-            Effect::CountWouldDeny(reason) => format!("count {reason}"),
-            Effect::Reply(reply) => format!("reply {} {}", reply.status, reply.body),
-            Effect::Resume => "resume".to_owned(),
-        });
-    }
-}
-
-fn document(more: &Value) -> Value {
-    let at = |path: &str| json!({"cluster": "c", "scheme": "http", "authority": "idp", "path": path});
-    let mut document = json!({
-        "version": 1, "public_url": "http://gateway",
-        "issuers": [{"issuer": "https://idp", "audiences": ["attach"], "jwks": {"keys": at("/idp")},
-            "claim_headers": [{"claim": "tier", "header": "x-attach-tier"}]}],
-        "rotagent": {"audiences": ["attach"], "user_prefix": "key:",
-            "jwks": {"keys": at("/own"), "internal": true, "refresh_seconds": 2}},
-        "control": {"secret_env": "SECRET", "target": at("/")},
-    });
-    for (name, value) in more.as_object().unwrap() {
-        document[name] = value.clone();
-    }
-    document
-}
-
-impl Worker {
-    fn new(more: &Value) -> Self {
-        let environment = |name: &str| Some(if name == "SEED" { SEED } else { SECRET }.to_owned());
-        let policy = compile(document(more).to_string().as_bytes(), &environment).unwrap();
-        let now = UnixMillis(NOW * 1000);
-        let record = Record { generation: 1, attempted_at: now, fetched_at: now, ..Record::default() };
-        let keys = policy.sources.iter().map(|source| {
-            let mut cache = JwksCache::new(source.schedule);
-            cache.adopt(record, key_set(if source.is_internal { "orchestrator" } else { "idp" }));
-            cache
-        });
-        Self {
-            keys: keys.collect(),
-            replies: Replies::new(&policy),
-            policy,
-            tokens: Tokens::default(),
-            assertions: AssertionCache::default(),
-            uses: Uses(RefCell::new(Some(HashSet::new()))),
-            body: Vec::new(),
-        }
-    }
-
-    fn step(&mut self, machine: &mut Machine, input: Input<'_>) -> (Flow, Vec<String>) {
-        let mut out = Recorder(Vec::new());
-        let body = self.body.clone();
-        let mut env = Env {
-            policy: &self.policy,
-            replies: &self.replies,
-            keys: &mut self.keys,
-            tokens: &mut self.tokens,
-            assertions: &mut self.assertions,
-            host: &NoHost,
-            once: &self.uses,
-            body: &|| body.clone(),
-            now: UnixMillis(NOW * 1000),
-        };
-        let flow = machine.step(&mut env, input, &mut out);
-        (flow, out.0)
-    }
-
-    /// A request to the engine with a token and, in one piece, a body.
-    fn send(&mut self, path: &str, token: &str, body: &str) -> (Flow, Vec<String>) {
-        let mut machine = Machine::default();
-        let headers = headers(path, token);
-        let (flow, mut effects) = self.step(&mut machine, Input::RequestHeaders(&headers, body.is_empty()));
-        if body.is_empty() || flow == Flow::Continue || effects.iter().any(|e| e.starts_with("reply")) {
-            return (flow, effects);
-        }
-        self.body = body.as_bytes().to_vec();
-        let (flow, more) = self.step(&mut machine, Input::RequestBody(body.len(), true));
-        effects.extend(more);
-        (flow, effects)
-    }
-}
-
-fn headers(path: &str, token: &str) -> Vec<(String, Vec<u8>)> {
-    [(":method", "POST"), (":path", path), ("authorization", &format!("Bearer {token}"))]
-        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-        .to_vec()
-}
-
-fn stamped(effects: &[String], line: &str) -> bool {
-    effects.iter().any(|effect| effect == line)
-}
-
-fn denied(effects: &[String]) -> &str {
-    effects.iter().find_map(|effect| effect.strip_prefix("x-attach-denied: ")).unwrap_or("nothing")
-}
+use fixture::{NOW, SECRET, Worker, denied, exchange, headers, oidc, rotagent, stamped, token};
 
 #[test]
 fn a_signed_request_waits_for_its_whole_body_and_is_good_for_once() {
@@ -317,12 +128,6 @@ fn control_is_asked_whether_it_was_used_where_it_remembers_for_all() {
         let (_, effects) = worker.step(&mut machine, Input::Answer(answer));
         assert!(effects.last().unwrap().starts_with(expected), "{effects:?}");
     }
-}
-
-fn exchange() -> Value {
-    json!({"exchanges": [{"from": "*", "to": "https://idp", "grant": "jwt-bearer", "client_id": "c",
-        "client_secret_env": "EXCHANGE",
-        "endpoint": {"cluster": "c", "scheme": "https", "authority": "idp", "path": "/token"}}]})
 }
 
 #[test]
