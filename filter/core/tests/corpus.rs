@@ -95,6 +95,10 @@ fn seeds_of_the_machine_come_where_they_should() {
         ("two-credentials", "401"),
         ("odd-path", "400"),
         ("ending", "alice 401"),
+        ("held-back", "401"),
+        ("held-back-signed", "401"),
+        ("answered-late", "401"),
+        ("body-late", "408"),
         ("development", "key:orchestrator key:orchestrator"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/stream_machine").join(seed);

@@ -71,6 +71,7 @@ fn any_line() -> impl Strategy<Value = String> {
         "tick",
         "later 1000",
         "later 2000",
+        "later 29000",
         "later 70000",
         "keys 0",
         "keys 1",

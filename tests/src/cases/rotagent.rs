@@ -13,6 +13,7 @@ pub(super) fn add(rows: &mut Rows<'_>) {
     accepted(rows);
     once(rows);
     bodies(rows);
+    sizes(rows);
     issuers(rows);
     claims(rows);
     signatures(rows);
@@ -146,6 +147,25 @@ fn bodies(rows: &mut Rows<'_>) {
     rows.refuse("a body cut by one byte", sent, wrong);
     let sent = rows.post(br#"{"task": "plan", "input": "hello"}"#).bearer(&token(rows));
     rows.refuse("the same JSON in another spelling", sent, wrong);
+}
+
+/// What is signed is kept until it has been seen whole: up to what Envoy keeps, and no byte more.
+fn sizes(rows: &mut Rows<'_>) {
+    let signed = |rows: &Rows<'_>, size: usize| {
+        let body = vec![b'a'; size];
+        let over = json!({"content_sha256": hash(&body)});
+        let token = rows.world.orchestrators[0].token_with(&json!({"kid": null}), &rows.planned(&over));
+        rows.post(body).bearer(&token)
+    };
+    let sent = signed(rows, 1024 * 1024);
+    rows.accept("a signed body of 1 MiB", sent, "key:planner");
+    let sent = signed(rows, 1024 * 1024 + 1);
+    rows.row("a signed body of 1 MiB and a byte", sent, Expect::Reason(413, &["body_too_large"]));
+    let sent = signed(rows, 3 * 1024 * 1024);
+    rows.row("a signed body of 3 MiB", sent, Expect::Reason(413, &["body_too_large"]));
+    let mut sent = signed(rows, 1000);
+    sent.body = Some(vec![b'b'; 3 * 1024 * 1024]);
+    rows.row("a body of 3 MiB that nobody signed", sent, Expect::Reason(413, &["body_too_large"]));
 }
 
 fn issuers(rows: &mut Rows<'_>) {

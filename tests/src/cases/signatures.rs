@@ -192,6 +192,12 @@ fn labels(rows: &mut Rows<'_>) {
     let sent = rows.botted(&second, sent);
     let sent = joined(sent);
     rows.accept("two good signatures of one signer", sent, "sig:bot");
+    let third = Signing::new(&COVERED, rows.by_bot(";tag=\"third\"")).label("sig3");
+    let sent = rows.botted(&third, rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.bot_get()));
+    rows.accept("two good signatures in lines of their own", sent, "sig:bot");
+    let sent = rows.botted(&Signing::new(&COVERED, rows.by_bot("")), rows.bot_get());
+    let sent = third.put_raw(sent, &[0; 64]);
+    rows.refuse("a good signature and a bad one in lines of their own", sent, &["signature_wrong"]);
     let same = Signing::new(&COVERED, rows.by_bot(""));
     let sent = rows.botted(&same.clone().label("sig2"), rows.botted(&same, rows.bot_get()));
     let sent = joined(sent);

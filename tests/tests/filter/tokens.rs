@@ -68,7 +68,8 @@ fn incomplete(answer: &Response) -> Option<&'static str> {
     if answer.headers.one("content-type") != Some("application/json") || answer.detail().is_empty() {
         return Some("without a detail");
     }
-    if answer.status == 429 {
+    // A challenge is for those who may come again with something else.
+    if answer.status != 401 && answer.status != 403 {
         return None;
     }
     let has = |part: &str| challenge.contains(part);

@@ -18,6 +18,8 @@ use worker::{Done, Worker};
 const MAX_KEPT: usize = 1024 * 1024;
 /// The longest that a request may wait for keys.
 const KEYS_DEADLINE: Duration = Duration::from_secs(2);
+/// The longest that a request may wait for its body.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Does what a script says, and checks every rule at every step. What became of each stream: the user it was
 /// forwarded as, `nobody`, the status it was answered with, or `-`.
@@ -81,6 +83,7 @@ struct Seen {
     asked_once: usize,
     granted: usize,
     waits_since: Option<UnixMillis>,
+    body_since: Option<UnixMillis>,
 }
 
 impl Seen {
@@ -273,6 +276,16 @@ impl Seen {
         }
         let credential: Vec<_> = self.pairs.iter().filter(|(name, _)| name == "authorization").collect();
         rule(credential.len() <= 1, || "two credentials".to_owned())?;
+        for (name, value) in &self.pairs {
+            let end = match name.as_str() {
+                "authorization" => world::refused_from(&String::from_utf8_lossy(value)),
+                "signature" => world::SIGNATURE_REFUSED_FROM,
+                _ => continue,
+            };
+            rule(worker.now.seconds() < end, || {
+                format!("what ended at {end} is good at {}", worker.now.seconds())
+            })?;
+        }
         if self.user.as_deref() == Some("key:orchestrator")
             && let Some((_, token)) = credential.first()
             && !worker.rules.policy.schemes.rotagent.as_ref().is_some_and(|rules| rules.development)
@@ -303,6 +316,11 @@ impl Seen {
             let since = *self.waits_since.get_or_insert(worker.now);
             let late = worker.now >= since.after(KEYS_DEADLINE) && matches!(step, Step::Tick);
             rule(!late, || "keys are waited for past the deadline".to_owned())?;
+        }
+        if machine.awaits_body() {
+            let since = *self.body_since.get_or_insert(worker.now);
+            let late = worker.now >= since.after(BODY_DEADLINE) && matches!(step, Step::Tick);
+            rule(!late, || "a body is waited for past the deadline".to_owned())?;
         }
         if self.paused && !self.resumed {
             let for_body = !self.ended && self.size <= MAX_KEPT;

@@ -202,6 +202,22 @@ pub fn credentials() -> &'static [(&'static str, String)] {
     })
 }
 
+/// From when on a message signature is refused, in seconds: five minutes and the leeway.
+pub const SIGNATURE_REFUSED_FROM: u64 = NOW + 360;
+
+/// From when on the credential of an `Authorization` header is refused, in seconds.
+#[must_use]
+pub fn refused_from(authorization: &str) -> u64 {
+    let token = authorization.trim().rsplit(' ').next().unwrap_or_default();
+    match credentials().iter().find(|(_, text)| text == token).map(|(name, _)| *name) {
+        Some("ending") => NOW + 3,
+        Some("rotagent" | "rotagent-b" | "rotagent-empty") => NOW + 120,
+        // Of the gateway's own tokens nobody has a minute more.
+        Some("gateway") => NOW + 600,
+        _ => NOW + 660,
+    }
+}
+
 /// The answer of a token endpoint.
 #[must_use]
 pub fn exchanged() -> String {
