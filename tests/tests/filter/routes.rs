@@ -5,7 +5,7 @@ use attach_tests::request::Request;
 use crate::fixture;
 
 /// Routes of services that a later version brings: control's, and nobody else's.
-const LATER: [(&str, &str); 14] = [
+const LATER: [(&str, &str); 13] = [
     ("POST", "/a2a/tasks/send"),
     ("GET", "/a2a/tasks/status/1"),
     ("POST", "/a2a"),
@@ -17,7 +17,6 @@ const LATER: [(&str, &str); 14] = [
     ("GET", "/mem/search"),
     ("DELETE", "/mem/events"),
     ("GET", "/mem/docs/1"),
-    ("POST", "/auth/token"),
     ("GET", "/agents/coder/run"),
     ("GET", "/metrics"),
 ];
