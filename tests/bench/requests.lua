@@ -1,10 +1,12 @@
 -- What wrk sends and what it found out, for the bench (tests/src/bin/bench/drive.rs).
 --
--- Arguments: method, file of tokens (or "-"), number of the first one, how many, file with the body (or "-").
--- The file holds one token per line, all of the same length, and is read round and round. Every kind of row
--- builds its requests in the same way, so that the driver costs the same in all of them.
+-- Arguments: method, file of credentials (or "-"), number of the first one, how many, file with the body (or
+-- "-"), "again" or "once".
+-- The file holds one credential per line, all of the same length: header fields with tabs between them. It is
+-- read round and round; with "once" nothing is sent twice, so wrk's thread stops when all have been used. Every
+-- kind of row builds its requests in the same way, so that the driver costs the same in all of them.
 
-local before, after, tokens, count, last
+local before, after, credentials, count, last, once
 
 local function contents(path)
   local file = assert(io.open(path, "rb"))
@@ -13,7 +15,7 @@ local function contents(path)
   return text
 end
 
-local function read_tokens(path, first, wanted)
+local function read_credentials(path, first, wanted)
   local file = assert(io.open(path, "rb"))
   local length = #file:read("*l") + 1
   local held = file:seek("end") / length
@@ -25,38 +27,42 @@ local function read_tokens(path, first, wanted)
       file:seek("set", 0)
       line = file:read("*l")
     end
-    list[index] = line
+    list[index] = line:gsub("\t", "\r\n") .. "\r\n"
   end
   file:close()
   return list
 end
 
 function init(args)
-  local method, token_file, first, wanted, body_file = args[1], args[2], args[3], args[4], args[5]
+  local method, credential_file, first, wanted, body_file = args[1], args[2], args[3], args[4], args[5]
   local body = body_file ~= "-" and contents(body_file) or nil
-  local headers = { ["Accept"] = "application/json", ["User-Agent"] = "attach-bench/1" }
+  -- Signatures are made for a name, whatever the port.
+  local headers = { ["Host"] = "gateway.example", ["Accept"] = "application/json", ["User-Agent"] = "attach-bench/1" }
   if body then
     headers["Content-Type"] = "application/json"
   end
-  if token_file == "-" then
-    tokens = { "" }
-    before, after = wrk.format(method, nil, headers, body), ""
+  headers["X-Place"] = "@"
+  local whole = wrk.format(method, nil, headers, body)
+  local place = "X-Place: @\r\n"
+  local at = whole:find(place, 1, true)
+  before, after = whole:sub(1, at - 1), whole:sub(at + #place)
+  if credential_file == "-" then
+    credentials = { "" }
   else
-    tokens = read_tokens(token_file, tonumber(first), tonumber(wanted))
-    headers["Authorization"] = "Bearer @"
-    local whole = wrk.format(method, nil, headers, body)
-    local at = whole:find("@", 1, true)
-    before, after = whole:sub(1, at - 1), whole:sub(at + 1)
+    credentials = read_credentials(credential_file, tonumber(first), tonumber(wanted))
   end
-  count, last = #tokens, 0
+  count, last, once = #credentials, 0, args[6] == "once"
 end
 
 function request()
   last = last + 1
   if last > count then
+    if once then
+      wrk.thread:stop()
+    end
     last = 1
   end
-  return before .. tokens[last] .. after
+  return before .. credentials[last] .. after
 end
 
 function done(summary, latency)

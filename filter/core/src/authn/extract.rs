@@ -78,7 +78,8 @@ impl Schemes {
         now: UnixMillis,
     ) -> Result<Judged, Failure> {
         if did::is_prefix_form(token) {
-            return self.judge_did(token, host, now);
+            let rules = self.did.as_ref().ok_or(Refusal::DidOff)?;
+            return Ok(self.granted(did::authenticate(token, rules, host, now)?));
         }
         let jws = Jws::parse(token)?;
         if let Some(rules) = &self.gateway
@@ -96,7 +97,8 @@ impl Schemes {
             return self.judge_oidc(&jws, caches, host, now);
         }
         if did::names_did(&jws) {
-            return self.judge_did(token, host, now);
+            let rules = self.did.as_ref().ok_or(Refusal::DidOff)?;
+            return Ok(self.granted(did::authenticate_jws(&jws, rules, host, now)?));
         }
         if let Some(rules) = &self.rotagent
             && (self.is_rotagent_alone() || rotagent::is_rotagents(&jws, rules, caches, now))
@@ -160,11 +162,6 @@ impl Schemes {
     ) -> Result<Judged, Failure> {
         let accepted = oidc::authenticate_jws(jws, &self.providers, &self.reserved, caches, host, now)?;
         Ok(self.granted(accepted))
-    }
-
-    fn judge_did(&self, token: &str, host: &dyn HostVerifier, now: UnixMillis) -> Result<Judged, Failure> {
-        let rules = self.did.as_ref().ok_or(Refusal::DidOff)?;
-        Ok(self.granted(did::authenticate(token, rules, host, now)?))
     }
 
     fn granted(&self, mut accepted: Accepted) -> Judged {

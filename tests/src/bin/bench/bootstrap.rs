@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use attach_tests::gateway::{Builder, Gateway};
-use attach_tests::issuer::Issuer;
 use serde_json::json;
 use serde_yaml_ng::Value;
 
+use crate::credentials::AUDIENCE;
 use crate::failure::{During as _, Failure};
+use crate::plugin;
 use crate::rows::Variant;
-use crate::tokens::AUDIENCE;
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
@@ -20,7 +20,7 @@ pub(crate) struct Bootstrap {
     rendered: Value,
     module: PathBuf,
     noop: PathBuf,
-    /// The issuer of all tokens, for `jwt_authn`.
+    /// The issuer of the tokens and its keys, for `jwt_authn`.
     issuer: String,
     keys: serde_json::Value,
 }
@@ -36,9 +36,9 @@ pub(crate) struct Place<'a> {
 }
 
 /// A gateway that is rendered and never started, in a folder that goes when it goes.
-pub(crate) fn gateway(issuer: &Issuer, engine: std::net::SocketAddr) -> Gateway {
+pub(crate) fn gateway(issuer: &str, engine: std::net::SocketAddr) -> Gateway {
     Builder::new("bench")
-        .set("OIDC_ISSUER", issuer.url())
+        .set("OIDC_ISSUER", issuer)
         .set("OIDC_AUD", AUDIENCE)
         .set("ENGINE_URL", format!("http://{engine}"))
         .set("ENGINE_REWRITE_CHAT", "off")
@@ -52,8 +52,8 @@ impl Bootstrap {
     /// When `attach config render` fails, or renders something else than YAML.
     pub(crate) fn render(
         gateway: &Gateway,
-        issuer: &Issuer,
-        keys: Vec<serde_json::Value>,
+        issuer: String,
+        keys: serde_json::Value,
         module: PathBuf,
         noop: PathBuf,
     ) -> Result<Self, Failure> {
@@ -62,7 +62,22 @@ impl Bootstrap {
             return Err(Failure(format!("attach config render: {}", ended.stderr.trim())));
         }
         let rendered = serde_yaml_ng::from_str(&ended.stdout).during("what attach config render wrote")?;
-        Ok(Self { rendered, module, noop, issuer: issuer.url(), keys: json!({ "keys": keys }) })
+        Ok(Self { rendered, module, noop, issuer, keys })
+    }
+
+    /// The gateway's public address.
+    ///
+    /// # Errors
+    /// When the rendered bootstrap is not as expected.
+    pub(crate) fn public_url(&self) -> Result<String, Failure> {
+        let mut url = Err(Failure("the rendered bootstrap has no wasm filter".into()));
+        each_mapping(&mut self.rendered.clone(), &mut |value| {
+            if value["typed_config"]["@type"] == WASM {
+                url = plugin::public_url(value);
+            }
+            Ok(())
+        })?;
+        url
     }
 
     /// The bootstrap of one Envoy.
@@ -106,7 +121,14 @@ impl Bootstrap {
         match variant {
             Variant::Bare => return Ok(1),
             Variant::Noop => set_module(&mut filter, &self.noop),
-            Variant::Attach => set_module(&mut filter, &self.module),
+            Variant::Attach => {
+                set_module(&mut filter, &self.module);
+                plugin::everything(&mut filter)?;
+            }
+            Variant::AttachPlain => {
+                set_module(&mut filter, &self.module);
+                plugin::plain(&mut filter)?;
+            }
             Variant::NativeCached => filter = self.native(true)?,
             Variant::NativeVerifying => filter = self.native(false)?,
         }
@@ -190,19 +212,26 @@ static_resources:
           - name: attach
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-              config: {vm_config: {code: {local: {filename: attach.wasm}}}}
+              config:
+                configuration: {value: '{"public_url":"http://gateway","issuers":[{"jwks":{"keys":{"cluster":"idp_0","path":"/keys"}}}]}'}
+                vm_config:
+                  code: {local: {filename: attach.wasm}}
+                  environment_variables: {host_env_keys: []}
           - {name: router}
 "#;
 
-    fn of(variant: Variant) -> Value {
-        let bootstrap = Bootstrap {
+    fn bootstrap() -> Bootstrap {
+        Bootstrap {
             rendered: serde_yaml_ng::from_str(RENDERED).unwrap(),
             module: "ours".into(),
             noop: "noop".into(),
             issuer: "http://issuer".into(),
             keys: json!({"keys": []}),
-        };
-        bootstrap.of(variant, &Place { port: 20, admin_port: 10, access_log: Path::new("b") }).unwrap()
+        }
+    }
+
+    fn of(variant: Variant) -> Value {
+        bootstrap().of(variant, &Place { port: 20, admin_port: 10, access_log: Path::new("b") }).unwrap()
     }
 
     fn manager(document: &Value) -> &Value {
@@ -218,12 +247,29 @@ static_resources:
     fn envoys_differ_in_the_filter_alone() {
         assert_eq!(names(&of(Variant::Bare)), ["cors", "router"]);
         assert_eq!(names(&of(Variant::NativeCached)), ["cors", "envoy.filters.http.jwt_authn", "router"]);
-        for (variant, module) in [(Variant::Noop, "noop"), (Variant::Attach, "ours")] {
+        for (variant, module) in
+            [(Variant::Noop, "noop"), (Variant::Attach, "ours"), (Variant::AttachPlain, "ours")]
+        {
             let document = of(variant);
             assert_eq!(names(&document), ["cors", "attach", "router"]);
             let filter = &manager(&document)["http_filters"][1]["typed_config"]["config"];
             assert_eq!(filter["vm_config"]["code"]["local"]["filename"], module);
         }
+    }
+
+    #[test]
+    fn one_envoy_takes_every_credential_and_one_oidc_alone() {
+        let plugin = |variant| -> serde_json::Value {
+            let document = of(variant);
+            let config = &manager(&document)["http_filters"][1]["typed_config"]["config"];
+            serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap()
+        };
+        let (all, plain) = (plugin(Variant::Attach), plugin(Variant::AttachPlain));
+        for scheme in ["did", "rotagent", "hmac", "httpsig", "gateway_tokens", "assertion"] {
+            assert!(all.get(scheme).is_some() && plain.get(scheme).is_none(), "{scheme}");
+        }
+        assert_eq!(all["rotagent"]["jwks"]["keys"]["cluster"], "idp_0");
+        assert_eq!(bootstrap().public_url().unwrap(), "http://gateway");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::failure::{During as _, Failure};
+use crate::lists::{List, Lists};
 use crate::process::Watched;
-use crate::rows::{Credential, Method, Row};
-use crate::tokens::{self, Tokens};
+use crate::rows::{Method, Row};
 
 /// How many requests are under way at a time.
 pub(crate) const CONNECTIONS: usize = 16;
@@ -21,9 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Driver {
     script: PathBuf,
     body: PathBuf,
-    tokens: Tokens,
-    /// How many of the new tokens were used.
-    used: u64,
+    /// What it sends.
+    pub(crate) lists: Lists,
 }
 
 /// What one run gave.
@@ -60,20 +59,14 @@ impl Driver {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) fn new(folder: &Path, tokens: Tokens) -> Result<Self, Failure> {
+    pub(crate) fn new(folder: &Path, lists: Lists) -> Result<Self, Failure> {
         let (script, body) = (folder.join("requests.lua"), folder.join("body.json"));
         fs::write(&script, include_str!("../../../bench/requests.lua")).during(script.display())?;
         fs::write(&body, Method::Post.body().unwrap_or_default()).during(body.display())?;
-        Ok(Self { script, body, tokens, used: 0 })
+        Ok(Self { script, body, lists })
     }
 
-    /// The tokens.
-    pub(crate) fn tokens(&self) -> &Tokens {
-        &self.tokens
-    }
-
-    /// Drives one Envoy for a while. New tokens are taken from where the last run left off, `expected` of them
-    /// and a half more, since they are read beforehand.
+    /// Drives one Envoy for a while, or until each credential of a list that counts once was used.
     ///
     /// # Errors
     /// When wrk fails, a connection breaks, or an answer has not the row's status.
@@ -83,27 +76,24 @@ impl Driver {
         method: Method,
         address: SocketAddr,
         seconds: Duration,
-        expected: f64,
+        list: Option<&List>,
     ) -> Result<Run, Failure> {
-        let wanted = (expected * 1.5).min(tokens::MANY as f64) as u64;
         let none = Path::new("-");
-        let (file, wanted) = match row.credential {
-            Credential::Same => (self.tokens.same.as_path(), 1),
-            Credential::New => (self.tokens.new.as_path(), wanted),
-            Credential::None => (none, 0),
+        let (file, first, count, kind) = match list {
+            Some(list) if list.once => (list.path.as_path(), 0, list.count, "once"),
+            Some(list) => (list.path.as_path(), list.first, list.count, "again"),
+            None => (none, 0, 0, "again"),
         };
         let mut command = Command::new("wrk");
         command.args(["--threads", "1", "--connections", &CONNECTIONS.to_string()]);
         command.arg("--duration").arg(format!("{}s", seconds.as_secs())).args(["--timeout", "5s"]);
         command.arg("--script").arg(&self.script).arg(format!("http://{address}{}", method.path()));
-        command.arg("--").arg(method.name()).arg(file).arg(self.used.to_string()).arg(wanted.to_string());
-        command.arg(if method.body().is_some() { &self.body } else { none });
+        command.arg("--").arg(method.name()).arg(file).arg(first.to_string()).arg(count.to_string());
+        command.arg(if method.body().is_some() { &self.body } else { none }).arg(kind);
         let text = output(&mut command, seconds + PATIENCE)?;
         let run = parse(&text, row.status())
             .map_err(|Failure(why)| Failure(format!("{}, {}: {why}", row.title, method.name())))?;
-        if row.credential == Credential::New {
-            self.used += run.requests;
-        }
+        self.lists.used(row.credential, run.requests);
         Ok(run)
     }
 }

@@ -39,7 +39,7 @@ impl Envoy {
         folder: &Path,
         bootstrap: &Bootstrap,
         variant: Variant,
-        secret: &str,
+        environment: &[(&str, String)],
     ) -> Result<Self, Failure> {
         let name = variant.name();
         let file = |what: &str| folder.join(format!("{name}{what}"));
@@ -53,7 +53,7 @@ impl Envoy {
         let mut command = Command::new(binary);
         command.arg("--config-path").arg(&config);
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
-        command.env("ATTACH_CONTROL_SECRET", secret);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let process = Watched::spawn(&mut command)?;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -97,6 +97,21 @@ impl Envoy {
         precise(id)
             .or_else(ticks)
             .ok_or_else(|| Failure(format!("{} has ended: {}", self.variant.name(), self.last_line())))
+    }
+
+    /// Its memory that is not swapped out, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn resident(&self) -> Result<u64, Failure> {
+        let id = self.process.id();
+        let kib = || {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let gone = || Failure(format!("{} has ended: {}", self.variant.name(), self.last_line()));
+        kib().map(|kib| kib * 1024).ok_or_else(gone)
     }
 
     /// Forgets what it has logged, so that no run fills the disk.

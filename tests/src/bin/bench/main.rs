@@ -2,28 +2,39 @@
 //!
 //! Several Envoys run side by side, all from the one bootstrap that `attach config render` makes; they differ
 //! in nothing but the filter between CORS and router: none, native `jwt_authn`, a module that does nothing, our
-//! module. wrk drives them in turn, round after round, so that whatever else the machine does falls on all
+//! module, with every scheme on or with OIDC alone. wrk drives them in turn, round after round, so that whatever else the machine does falls on all
 //! of them alike. Behind them is a small server in a process of its own.
 //!
 //! The steady figure is the CPU time of the Envoy process per request. Throughput and latency depend on what
 //! the driver and the server leave of the machine; take them as ratios. Nothing is asserted on time.
+//!
+//! Besides: what signatures cost in a VM alone, and whether memory grows with the number of tokens.
 
 mod bootstrap;
+mod credentials;
 mod drive;
 mod envoy;
 mod failure;
+mod goals;
+mod keys;
+mod lists;
 mod measure;
+mod memory;
 mod options;
+mod plugin;
 mod process;
 mod report;
 mod rows;
 mod server;
 mod start;
-mod tokens;
+mod vm;
 
 use std::process::ExitCode;
 
 use crate::failure::Failure;
+use crate::goals::Found;
+use crate::measure::Stage;
+use crate::memory::Flood;
 use crate::options::Options;
 
 fn main() -> ExitCode {
@@ -47,11 +58,24 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<(), Failure> {
-    if options.measures_requests() {
-        let measured = measure::measure(options)?;
-        println!("{}", report::table(&measured));
-        println!("{}", report::goals(&measured));
+    let mut stage = Stage::set()?;
+    let mut found = Found::default();
+    if options.measures_vm() {
+        found.vm = vm::measure(stage.folder())?;
     }
+    if options.measures_requests() {
+        let measured = measure::measure(options, &mut stage)?;
+        println!("{}", report::table(&measured));
+        found.measured = Some(measured);
+    }
+    for (flood, count) in [(Flood::Tokens, options.tokens()), (Flood::Uses, options.uses())] {
+        if let Some(count) = count {
+            found.memory.push(memory::measure(flood, count, &mut stage)?);
+        }
+    }
+    found.module_bytes = stage.module_bytes();
+    drop(stage);
+    println!("{}", goals::goals(&found));
     if options.measures_start() {
         println!("{}", start::measure()?);
     }

@@ -1,26 +1,29 @@
 //! The interleaved run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use attach_tests::issuer::Issuer;
-use attach_tests::mint::Key;
+use attach_tests::gateway::Gateway;
 use attach_tests::request::Request;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::bootstrap::{self, Bootstrap};
+use crate::credentials::{AUTHORITY, Keys, Mint, set};
 use crate::drive::{self, Driver};
 use crate::envoy::{self, Envoy};
 use crate::failure::{During as _, Failure};
+use crate::keys::Publisher;
+use crate::lists::Lists;
 use crate::options::Options;
-use crate::rows::{Credential, Method, Row, Variant};
+use crate::rows::{Credential, Method, Row, Scheme, Variant};
 use crate::server::Server;
-use crate::tokens::Tokens;
 
 /// How long each row is driven before it is measured: V8 compiles what is hot, connections are made.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// More than any of these Envoys answers on one processor; so many tokens are read for the warm-up.
-const FASTEST: f64 = 40_000.0;
+/// More than any of these Envoys answers in that time on one processor.
+const WARM_UP_REQUESTS: u64 = 80_000;
+/// The most credentials that are good for one request that are made for one round of a row: each takes up to
+/// a millisecond to make, and stands in the table of what was used for as long as it is good.
+const ONCE: u64 = 6_000;
 
 /// What one row gave in one round.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,7 @@ pub(crate) struct Case {
     /// What it gave, round by round.
     pub(crate) samples: Vec<Sample>,
     seconds: Duration,
-    expected: f64,
+    wanted: u64,
 }
 
 /// Everything that was measured.
@@ -55,42 +58,101 @@ pub(crate) struct Measured {
     pub(crate) requests: u64,
     /// Of how many rounds.
     pub(crate) rounds: usize,
-    /// Bytes of our module.
-    pub(crate) module_bytes: u64,
 }
 
-/// Starts everything, drives it, and stops it.
+/// Everything but the Envoys.
+pub(crate) struct Stage {
+    binary: PathBuf,
+    bootstrap: Bootstrap,
+    environment: Vec<(&'static str, String)>,
+    driver: Driver,
+    /// Its folder goes when it goes.
+    gateway: Gateway,
+    module_bytes: u64,
+    _publisher: Publisher,
+    _server: Server,
+}
+
+impl Stage {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// With the first thing that goes wrong.
+    pub(crate) fn set() -> Result<Self, Failure> {
+        drive::check()?;
+        let binary = envoy::find()?;
+        let (module, noop) = (file("ATTACH_WASM")?, file("NOOP_WASM")?);
+        file("ATTACH_BIN")?;
+        let module_bytes = std::fs::metadata(&module).during(module.display())?.len();
+        let keys = Keys::new()?;
+        let environment = keys.environment()?;
+        let (publisher, server) = (Publisher::start(&keys), Server::start()?);
+        let gateway = bootstrap::gateway(&publisher.issuer(), server.address);
+        let bootstrap = Bootstrap::render(&gateway, publisher.issuer(), set(&keys.issuer), module, noop)?;
+        let mint = Mint { keys, issuer: publisher.issuer(), gateway: bootstrap.public_url()? };
+        let driver = Driver::new(gateway.folder(), Lists::new(gateway.folder(), mint))?;
+        Ok(Self {
+            binary,
+            bootstrap,
+            environment,
+            driver,
+            gateway,
+            module_bytes,
+            _publisher: publisher,
+            _server: server,
+        })
+    }
+
+    /// A folder that goes when the bench ends.
+    pub(crate) fn folder(&self) -> &Path {
+        self.gateway.folder()
+    }
+
+    /// Who makes credentials.
+    pub(crate) fn mint(&self) -> &Mint {
+        &self.driver.lists.mint
+    }
+
+    /// Starts an Envoy and sees that it does what is said of it with these credentials.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn envoy(&mut self, variant: Variant, schemes: &[Scheme]) -> Result<Envoy, Failure> {
+        let folder: &Path = self.gateway.folder();
+        let mut envoy = Envoy::start(&self.binary, folder, &self.bootstrap, variant, &self.environment)?;
+        for scheme in schemes {
+            prove(&mut envoy, *scheme, &mut self.driver.lists)
+                .map_err(|Failure(why)| Failure(format!("{scheme:?}: {why}")))?;
+        }
+        Ok(envoy)
+    }
+
+    /// Bytes of our module.
+    pub(crate) fn module_bytes(&self) -> u64 {
+        self.module_bytes
+    }
+}
+
+/// Starts every Envoy, drives it, and stops it.
 ///
 /// # Errors
 /// With the first thing that goes wrong.
-pub(crate) fn measure(options: &Options) -> Result<Measured, Failure> {
-    drive::check()?;
-    let binary = envoy::find()?;
-    let (module, noop) = (file("ATTACH_WASM")?, file("NOOP_WASM")?);
-    file("ATTACH_BIN")?;
-    let module_bytes = std::fs::metadata(&module).during(module.display())?.len();
-
+pub(crate) fn measure(options: &Options, stage: &mut Stage) -> Result<Measured, Failure> {
     let mut cases: Vec<Case> = Vec::new();
     for (row, method) in options.cases() {
-        cases.push(Case { row, method, samples: Vec::new(), seconds: WARM_UP, expected: FASTEST * 2.0 });
+        let wanted = if matches!(row.credential, Credential::Once(_)) { ONCE } else { WARM_UP_REQUESTS };
+        cases.push(Case { row, method, samples: Vec::new(), seconds: WARM_UP, wanted });
     }
-    let key = Key::new("RS256", "bench");
-    let issuer = Issuer::start(vec![key.jwk()]);
-    let server = Server::start()?;
-    let gateway = bootstrap::gateway(&issuer, server.address);
-    let bootstrap = Bootstrap::render(&gateway, &issuer, vec![key.jwk()], module, noop)?;
-    let many = cases.iter().any(|case| case.row.credential == Credential::New);
-    let tokens = Tokens::mint(gateway.folder(), &key, &issuer.url(), many)?;
-    let mut driver = Driver::new(gateway.folder(), tokens)?;
-
+    stage.driver.lists.prepare(cases.iter().map(|case| case.row.credential))?;
     let mut envoys: Vec<Envoy> = Vec::new();
-    let secret = secret()?;
     for case in &cases {
-        if !envoys.iter().any(|envoy| envoy.variant == case.row.variant) {
-            let variant = case.row.variant;
-            let mut envoy = Envoy::start(&binary, gateway.folder(), &bootstrap, variant, &secret)?;
-            prove(&mut envoy, driver.tokens())?;
-            envoys.push(envoy);
+        let variant = case.row.variant;
+        if !envoys.iter().any(|envoy| envoy.variant == variant) {
+            let mut schemes = vec![Scheme::Oidc("RS256")];
+            for scheme in cases.iter().filter(|case| case.row.variant == variant) {
+                schemes.extend(scheme.row.credential.scheme().filter(|scheme| !schemes.contains(scheme)));
+            }
+            envoys.push(stage.envoy(variant, &schemes)?);
         }
     }
     warn_if_busy();
@@ -99,20 +161,27 @@ pub(crate) fn measure(options: &Options) -> Result<Measured, Failure> {
         let order: Vec<usize> = (0..cases.len()).collect();
         for at in turned(order, round) {
             let Some(case) = cases.get_mut(at) else { continue };
+            let is_once = matches!(case.row.credential, Credential::Once(_));
             let envoy = of(&envoys, case.row.variant)?;
+            let list = stage.driver.lists.of(case.row.credential, case.method, case.wanted)?;
             let before = envoy.cpu_time()?;
-            let run = driver.run(case.row, case.method, envoy.address, case.seconds, case.expected)?;
+            let run = stage.driver.run(case.row, case.method, envoy.address, case.seconds, list.as_ref())?;
             let cpu = envoy.cpu_time()?.saturating_sub(before);
             envoy.empty_access_log();
             if round == 0 {
-                case.seconds = options.seconds(run.per_second());
-                case.expected = run.per_second() * case.seconds.as_secs_f64();
+                case.seconds =
+                    if is_once { Duration::from_secs(1) } else { options.seconds(run.per_second()) };
+                if !is_once {
+                    // They are read beforehand, and the next run may be faster.
+                    case.wanted = (run.per_second() * case.seconds.as_secs_f64() * 1.5) as u64;
+                }
                 continue;
             }
             requests += run.requests;
             case.samples.push(Sample {
                 cpu: cpu.as_secs_f64() * 1e6 / run.requests as f64,
-                per_second: run.per_second(),
+                // What is good for one request is used up before the time is.
+                per_second: if is_once { f64::NAN } else { run.per_second() },
                 p50: run.p50 as f64,
                 p99: run.p99 as f64,
             });
@@ -122,7 +191,7 @@ pub(crate) fn measure(options: &Options) -> Result<Measured, Failure> {
             round => eprintln!("round {round} of {} done", options.rounds),
         }
     }
-    Ok(Measured { cases, requests, rounds: options.rounds, module_bytes })
+    Ok(Measured { cases, requests, rounds: options.rounds })
 }
 
 /// Other work on the same processors makes every figure higher, ratios included.
@@ -136,13 +205,33 @@ fn warn_if_busy() {
     }
 }
 
-/// Sees that a variant does what its rows say, and waits until it does.
-fn prove(envoy: &mut Envoy, tokens: &Tokens) -> Result<(), Failure> {
-    let get = || Request::get(Method::Get.path());
-    envoy.answers(&get().bearer(&tokens.good), 200)?;
+/// Sees that a variant does what its rows say, and waits until it does. What is good for one request is
+/// refused when it comes again.
+fn prove(envoy: &mut Envoy, scheme: Scheme, lists: &mut Lists) -> Result<(), Failure> {
+    let is_once = matches!(scheme, Scheme::Rotagent | Scheme::Signature | Scheme::SignatureWithDigest);
+    let method = if is_once { Method::Post } else { Method::Get };
+    let (one, other) = (lists.number(), lists.number());
+    let good = lists.mint.fields(scheme, method, one);
+    let forged = lists.mint.forged(scheme, method, other);
     let refused = if envoy.variant.verifies() { 401 } else { 200 };
-    envoy.answers(&get().bearer(&tokens.forged), refused)?;
-    envoy.answers(&get(), refused)
+    envoy.answers(&request(method, &good), 200)?;
+    envoy.answers(&request(method, &forged), refused)?;
+    envoy.answers(&request(method, ""), refused)?;
+    match scheme {
+        Scheme::Rotagent => envoy.answers(&request(method, &good), 429),
+        Scheme::Signature | Scheme::SignatureWithDigest => envoy.answers(&request(method, &good), 401),
+        _ => Ok(()),
+    }
+}
+
+/// A request as the driver makes it.
+fn request(method: Method, fields: &str) -> Request {
+    let bare = match method.body() {
+        Some(body) => Request::post(method.path(), body),
+        None => Request::get(method.path()),
+    };
+    let fields = fields.split('\t').filter_map(|field| field.split_once(": "));
+    fields.fold(bare.header("host", AUTHORITY), |request, (name, value)| request.header(name, value))
 }
 
 fn of(envoys: &[Envoy], variant: Variant) -> Result<&Envoy, Failure> {
@@ -158,14 +247,11 @@ fn turned<T>(mut order: Vec<T>, round: usize) -> Vec<T> {
     order
 }
 
-fn file(variable: &str) -> Result<PathBuf, Failure> {
+/// The file that an environment variable names.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn file(variable: &str) -> Result<PathBuf, Failure> {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
     path.ok_or_else(|| Failure(format!("{variable} names no file: run `make bench`")))
-}
-
-/// What filter and control would share; made for this run.
-fn secret() -> Result<String, Failure> {
-    let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).during("random bytes")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -11,15 +11,35 @@ usage: make bench [BENCH_ARGS='…']
 
   --requests N   about so many requests per row, over all rounds (default 150000)
   --rounds N     how often all rows are driven in turn (default 11)
-  --quick        a first look: 45000 requests in 3 rounds
-  --rows A,B     only these rows: bare, native, native-verify, noop, attach, native-new, attach-new,
-                 native-401, attach-401; and up-again, the time to ready of a second `attach up`
+  --tokens N     how many distinct tokens the row memory sends (default 1000000)
+  --uses N       how many signatures the row replay-memory sends (default 300000, at most 600000)
+  --rows A,B     only these rows: bare, native, native-verify, noop, attach, attach-plain (no assertions);
+                 seen before: did-key, did-pkh, hmac, gateway; every one new: native-new, native-es256-new,
+                 native-es384-new, attach-new, attach-plain-new, attach-new-users, rs384-new, rs512-new,
+                 es256-new, es384-new, ps256-new, eddsa-new, did-pkh-new, hmac-new; every request signed:
+                 rotagent, httpsig, httpsig-digest; refused: native-401, attach-401; and, which are no
+                 requests by wrk: vm-speed (signatures in node's V8), memory, replay-memory, and up-again,
+                 the time to ready of a second `attach up`
   --methods A,B  only these: get, post
+  --quick        a first look, some 7 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
 
-Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM (set by the Makefile); ENVOY_BIN as for `make envoy-up`.";
+All of it takes some 20 minutes on two idle processors. To shorten it, take fewer rounds, one method, or name
+rows; what a row is compared with (bare, attach, native-new, attach-new, eddsa-new) must be among them.
 
-/// The row that is no row of requests.
+Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM, VM_SPEED_WASM (set by the Makefile); ENVOY_BIN as for
+`make envoy-up`.";
+
+/// The rows that are no rows of requests by wrk.
+const OTHERS: [&str; 4] = [START, VM_SPEED, MEMORY, REPLAY_MEMORY];
 const START: &str = "up-again";
+const VM_SPEED: &str = "vm-speed";
+const MEMORY: &str = "memory";
+const REPLAY_MEMORY: &str = "replay-memory";
+/// More, and some bucket of the replay table might be full, which is an answer of 503.
+const MAX_USES: u64 = 600_000;
+
+/// The longest that a row is driven in one round, in seconds: the dear ones need not so many requests.
+const LONGEST: f64 = 3.0;
 
 /// As given.
 #[derive(Debug)]
@@ -28,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) requests: u64,
     /// How often all rows are driven.
     pub(crate) rounds: usize,
+    tokens: u64,
+    uses: u64,
     rows: Option<Vec<String>>,
     methods: Vec<Method>,
 }
@@ -38,14 +60,25 @@ impl Options {
     /// # Errors
     /// For whatever [`HELP`] does not name.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options =
-            Self { requests: 150_000, rounds: 11, rows: None, methods: vec![Method::Get, Method::Post] };
+        let mut options = Self {
+            requests: 150_000,
+            rounds: 11,
+            tokens: 1_000_000,
+            uses: 300_000,
+            rows: None,
+            methods: vec![Method::Get, Method::Post],
+        };
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
             let mut value =
                 || arguments.next().ok_or_else(|| Failure(format!("{flag} needs a value; see --help")));
             match flag.as_str() {
-                "--quick" => (options.requests, options.rounds) = (45_000, 3),
+                "--quick" => {
+                    (options.requests, options.rounds) = (45_000, 3);
+                    (options.tokens, options.uses) = (100_000, 30_000);
+                }
+                "--tokens" => options.tokens = number(flag, value()?)?,
+                "--uses" => options.uses = number(flag, value()?)?.min(MAX_USES),
                 "--requests" => options.requests = number(flag, value()?)?,
                 "--rounds" => {
                     options.rounds = usize::try_from(number(flag, value()?)?).unwrap_or(usize::MAX);
@@ -62,7 +95,22 @@ impl Options {
 
     /// Whether some row of requests is wanted.
     pub(crate) fn measures_requests(&self) -> bool {
-        ROWS.iter().any(|row| self.wants(row.name))
+        !self.cases().is_empty()
+    }
+
+    /// Whether what signatures cost in a VM is wanted.
+    pub(crate) fn measures_vm(&self) -> bool {
+        self.wants(VM_SPEED)
+    }
+
+    /// How many tokens are sent to see whether memory grows, if that is wanted.
+    pub(crate) fn tokens(&self) -> Option<u64> {
+        self.wants(MEMORY).then_some(self.tokens)
+    }
+
+    /// How many signatures are sent for the same, if that is wanted.
+    pub(crate) fn uses(&self) -> Option<u64> {
+        self.wants(REPLAY_MEMORY).then_some(self.uses)
     }
 
     /// Whether the time to ready is wanted.
@@ -74,7 +122,8 @@ impl Options {
     pub(crate) fn cases(&self) -> Vec<(&'static Row, Method)> {
         let of = |method: &Method| {
             let method = *method;
-            ROWS.iter().filter(|row| self.wants(row.name)).map(move |row| (row, method))
+            let wanted = move |row: &&Row| self.wants(row.name) && row.methods.contains(&method);
+            ROWS.iter().filter(wanted).map(move |row| (row, method))
         };
         self.methods.iter().flat_map(of).collect()
     }
@@ -87,7 +136,7 @@ impl Options {
     /// better than few long ones: what is compared then lies closer together in time.
     pub(crate) fn seconds(&self, requests_per_second: f64) -> Duration {
         let requests = self.requests as f64 / self.rounds as f64;
-        Duration::from_secs_f64((requests / requests_per_second.max(1.0)).round().clamp(1.0, 60.0))
+        Duration::from_secs_f64((requests / requests_per_second.max(1.0)).round().clamp(1.0, LONGEST))
     }
 }
 
@@ -97,7 +146,7 @@ fn number(flag: &str, text: &str) -> Result<u64, Failure> {
 }
 
 fn rows(list: &str) -> Result<Vec<String>, Failure> {
-    let known = |name: &str| name == START || ROWS.iter().any(|row| row.name == name);
+    let known = |name: &str| OTHERS.contains(&name) || ROWS.iter().any(|row| row.name == name);
     match list.split(',').find(|name| !known(name)) {
         Some(unknown) => Err(Failure(format!("{unknown} is no row; see --help"))),
         None => Ok(list.split(',').map(str::to_owned).collect()),
@@ -116,8 +165,9 @@ mod tests {
     #[test]
     fn without_arguments_everything_is_measured() {
         let options = parse("").unwrap();
-        assert_eq!(options.cases().len(), ROWS.len() * 2);
-        assert!(options.measures_start());
+        assert_eq!(options.cases().len(), ROWS.iter().map(|row| row.methods.len()).sum::<usize>());
+        assert!(options.measures_start() && options.measures_vm());
+        assert_eq!((options.tokens(), options.uses()), (Some(1_000_000), Some(300_000)));
     }
 
     #[test]
@@ -126,7 +176,17 @@ mod tests {
         let names: Vec<&str> = options.cases().iter().map(|(row, _)| row.name).collect();
         assert_eq!(names, ["bare", "attach"]);
         assert!(!options.measures_start());
-        assert!(!parse("--rows up-again").unwrap().measures_requests());
+        let options = parse("--rows up-again,memory --tokens 5").unwrap();
+        assert!(!options.measures_requests());
+        assert_eq!((options.tokens(), options.uses()), (Some(5), None));
+    }
+
+    #[test]
+    fn every_row_is_in_the_help() {
+        for name in ROWS.iter().map(|row| row.name).chain(OTHERS) {
+            let listed = HELP.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            assert!(listed.into_iter().any(|word| word == name), "{name}");
+        }
     }
 
     #[test]
@@ -150,6 +210,6 @@ mod tests {
         assert_eq!(options.seconds(8_000.0), Duration::from_secs(3));
         assert_eq!(options.seconds(16_000.0), Duration::from_secs(1));
         assert_eq!(options.seconds(1e9), Duration::from_secs(1));
-        assert_eq!(options.seconds(0.0), Duration::from_secs(60));
+        assert_eq!(options.seconds(0.0), Duration::from_secs(3));
     }
 }

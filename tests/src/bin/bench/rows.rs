@@ -13,17 +13,44 @@ pub(crate) enum Variant {
     NativeVerifying,
     /// A module that does nothing.
     Noop,
-    /// Our module.
+    /// Our module with every scheme on, signing assertions: what `attach` renders when all of it is asked for.
     Attach,
+    /// Our module with OIDC alone and without assertions.
+    AttachPlain,
+}
+
+/// A way to say who one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// The issuer's tokens by that algorithm, of a few users.
+    Oidc(&'static str),
+    /// The issuer's RS256 tokens, each of another user.
+    OidcUsers,
+    /// did:key, Ed25519.
+    DidKey,
+    /// did:pkh, ES256K-R.
+    DidPkh,
+    /// A shared key.
+    Hmac,
+    /// The gateway's own tokens for agents.
+    Gateway,
+    /// rotagent: an RS256 token over one body.
+    Rotagent,
+    /// RFC 9421, Ed25519, the body left out.
+    Signature,
+    /// RFC 9421, Ed25519, with `content-digest`.
+    SignatureWithDigest,
 }
 
 /// What a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
-    /// The same token each time.
-    Same,
-    /// A token that this Envoy has not seen, or not for longer than any cache remembers.
-    New,
+    /// The same each time.
+    Same(Scheme),
+    /// One that this Envoy has not seen, or not for longer than any cache remembers.
+    New(Scheme),
+    /// One that is good for one request.
+    Once(Scheme),
     /// None.
     None,
 }
@@ -48,31 +75,80 @@ pub(crate) struct Row {
     pub(crate) variant: Variant,
     /// What it is asked with.
     pub(crate) credential: Credential,
+    /// On which methods.
+    pub(crate) methods: &'static [Method],
 }
 
-const fn row(name: &'static str, title: &'static str, variant: Variant, credential: Credential) -> Row {
-    Row { name, title, variant, credential }
+const BOTH: &[Method] = &[Method::Get, Method::Post];
+const GET: &[Method] = &[Method::Get];
+const POST: &[Method] = &[Method::Post];
+
+const fn row(
+    name: &'static str,
+    title: &'static str,
+    variant: Variant,
+    credential: Credential,
+    methods: &'static [Method],
+) -> Row {
+    Row { name, title, variant, credential, methods }
 }
+
+const RS256: Scheme = Scheme::Oidc("RS256");
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: &[Row] = &[
-    row("bare", "bare Envoy", Variant::Bare, Credential::Same),
-    row("native", "jwt_authn, token cache", Variant::NativeCached, Credential::Same),
-    row("native-verify", "jwt_authn, no token cache", Variant::NativeVerifying, Credential::Same),
-    row("noop", "wasm that does nothing", Variant::Noop, Credential::Same),
-    row("attach", "attach.wasm", Variant::Attach, Credential::Same),
-    row("native-new", "jwt_authn, every token new", Variant::NativeVerifying, Credential::New),
-    row("attach-new", "attach.wasm, every token new", Variant::Attach, Credential::New),
-    row("native-401", "jwt_authn, no token: 401", Variant::NativeCached, Credential::None),
-    row("attach-401", "attach.wasm, no token: 401", Variant::Attach, Credential::None),
-];
+pub(crate) const ROWS: &[Row] = {
+    use Credential::{New, None, Once, Same};
+    use Scheme::{DidKey, DidPkh, Gateway, Hmac, Oidc, OidcUsers, Rotagent, Signature, SignatureWithDigest};
+    use Variant::{Attach, AttachPlain, Bare, NativeCached, NativeVerifying, Noop};
+    &[
+        row("bare", "bare Envoy", Bare, Same(RS256), BOTH),
+        row("native", "jwt_authn, token cache", NativeCached, Same(RS256), BOTH),
+        row("native-verify", "jwt_authn, no token cache", NativeVerifying, Same(RS256), BOTH),
+        row("noop", "wasm that does nothing", Noop, Same(RS256), BOTH),
+        row("attach", "attach.wasm", Attach, Same(RS256), BOTH),
+        row("attach-plain", "… without assertions", AttachPlain, Same(RS256), BOTH),
+        row("did-key", "… did:key", Attach, Same(DidKey), GET),
+        row("did-pkh", "… did:pkh", Attach, Same(DidPkh), GET),
+        row("hmac", "… HS256", Attach, Same(Hmac), GET),
+        row("gateway", "… gateway token", Attach, Same(Gateway), GET),
+        row("native-new", "jwt_authn, every token new", NativeVerifying, New(RS256), BOTH),
+        row("native-es256-new", "… ES256", NativeVerifying, New(Oidc("ES256")), GET),
+        row("native-es384-new", "… ES384", NativeVerifying, New(Oidc("ES384")), GET),
+        row("attach-new", "attach.wasm, every token new", Attach, New(RS256), BOTH),
+        row("attach-plain-new", "… without assertions", AttachPlain, New(RS256), GET),
+        row("attach-new-users", "… each of another user", Attach, New(OidcUsers), GET),
+        row("rs384-new", "… RS384", Attach, New(Oidc("RS384")), GET),
+        row("rs512-new", "… RS512", Attach, New(Oidc("RS512")), GET),
+        row("es256-new", "… ES256", Attach, New(Oidc("ES256")), GET),
+        row("es384-new", "… ES384", Attach, New(Oidc("ES384")), GET),
+        row("ps256-new", "… PS256", Attach, New(Oidc("PS256")), GET),
+        row("eddsa-new", "… EdDSA", Attach, New(Oidc("EdDSA")), BOTH),
+        row("did-pkh-new", "… did:pkh, ES256K-R", Attach, New(DidPkh), GET),
+        row("hmac-new", "… HS256", Attach, New(Hmac), GET),
+        row("rotagent", "… rotagent, RS256", Attach, Once(Rotagent), POST),
+        row("httpsig", "… RFC 9421, Ed25519", Attach, Once(Signature), BOTH),
+        row("httpsig-digest", "… with content-digest", Attach, Once(SignatureWithDigest), POST),
+        row("native-401", "jwt_authn, no token: 401", NativeCached, None, BOTH),
+        row("attach-401", "attach.wasm, no token: 401", Attach, None, BOTH),
+    ]
+};
 
 impl Row {
     /// The status that every request must get, or the row means nothing.
     pub(crate) fn status(&self) -> u16 {
         match self.credential {
-            Credential::Same | Credential::New => 200,
+            Credential::Same(_) | Credential::New(_) | Credential::Once(_) => 200,
             Credential::None => 401,
+        }
+    }
+}
+
+impl Credential {
+    /// Whose.
+    pub(crate) fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::Same(scheme) | Self::New(scheme) | Self::Once(scheme) => Some(scheme),
+            Self::None => None,
         }
     }
 }
@@ -86,6 +162,7 @@ impl Variant {
             Self::NativeVerifying => "native-verifying",
             Self::Noop => "noop",
             Self::Attach => "attach",
+            Self::AttachPlain => "attach-plain",
         }
     }
 
@@ -150,5 +227,12 @@ mod tests {
         assert_eq!(body.len(), 600);
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["messages"][0]["role"], "user");
+    }
+
+    #[test]
+    fn no_two_rows_have_one_name() {
+        for (at, row) in ROWS.iter().enumerate() {
+            assert!(!ROWS.iter().take(at).any(|other| other.name == row.name), "{}", row.name);
+        }
     }
 }

@@ -1,0 +1,143 @@
+//! Whether memory stays as it is however many tokens come, and however much is used once.
+//!
+//! An Envoy of its own is sent so many different credentials, and its resident memory is read on the way. What
+//! it remembers is bounded and full long before the first reading, so that it must not grow from then on.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::credentials::{AUTHORITY, Mint};
+use crate::failure::{During as _, Failure};
+use crate::measure::Stage;
+use crate::rows::{Method, Scheme, Variant};
+
+/// How many connections send.
+const CONNECTIONS: u64 = 16;
+/// How many requests each connection has under way.
+const UNDER_WAY: u64 = 8;
+/// So many user agents come with the tokens that no memory of assertions holds one for each.
+const USER_AGENTS: u64 = 20_000;
+/// How long a connection may be silent.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Readings.
+const STEPS: u64 = 10;
+
+/// What was found out.
+pub(crate) struct Memory {
+    /// Of what.
+    pub(crate) what: &'static str,
+    /// How many were sent and answered 200.
+    pub(crate) sent: u64,
+    /// Resident bytes after each tenth of them.
+    pub(crate) resident: Vec<u64>,
+    /// By how much it may grow after the first tenth.
+    pub(crate) goal: &'static str,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Flood {
+    /// Tokens of services that share a key, which are the cheapest to make, with ever other user agents.
+    Tokens,
+    /// Signatures by such keys, each of which stands in the table of what was used.
+    Uses,
+}
+
+/// Sends `count` of them to an Envoy of its own.
+///
+/// # Errors
+/// When it does not start, a connection breaks, or an answer is not 200.
+pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Memory, Failure> {
+    let (what, goal) = match flood {
+        Flood::Tokens => ("distinct HS256 tokens", "flat"),
+        // What is good for minutes is remembered for minutes: the table grows up to its bound.
+        Flood::Uses => ("signatures in the replay table", "≤ +20 MB, the table's bound"),
+    };
+    let envoy = stage.envoy(Variant::Attach, &[Scheme::Hmac])?;
+    let (mint, address) = (stage.mint(), envoy.address);
+    // Others have had the numbers before.
+    let next = AtomicU64::new(1 << 32);
+    let mut resident = Vec::new();
+    for step in 1..=STEPS {
+        let end = (1 << 32) + count * step / STEPS;
+        std::thread::scope(|scope| {
+            let send = || {
+                let next = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < end);
+                connection(flood, mint, address, &next)
+            };
+            let running: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(send)).collect();
+            running.into_iter().try_for_each(|thread| {
+                thread.join().unwrap_or_else(|_| Err(Failure("a thread of the bench has ended".into())))
+            })
+        })?;
+        // Each connection took a number too many.
+        next.store(end, Ordering::Relaxed);
+        envoy.empty_access_log();
+        resident.push(envoy.resident()?);
+        eprintln!("{} of {count} {what}", count * step / STEPS);
+    }
+    Ok(Memory { what, sent: count, resident, goal })
+}
+
+/// Sends requests on one connection until there are no more numbers.
+fn connection(
+    flood: Flood,
+    mint: &Mint,
+    address: SocketAddr,
+    next: &dyn Fn() -> Option<u64>,
+) -> Result<(), Failure> {
+    let stream = TcpStream::connect(address).during("a connection to Envoy")?;
+    stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(PATIENCE))).during("a connection")?;
+    let mut writer = stream.try_clone().during("a connection")?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let numbers: Vec<u64> = (0..UNDER_WAY).map_while(|_| next()).collect();
+        let requests: String = numbers.iter().map(|number| request(flood, mint, *number)).collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        writer.write_all(requests.as_bytes()).during("a request")?;
+        for _ in &numbers {
+            let status = answer(&mut reader).during("an answer")?;
+            if status != 200 {
+                return Err(Failure(format!("{flood:?}: an answer had status {status}, not 200")));
+            }
+        }
+    }
+}
+
+fn request(flood: Flood, mint: &Mint, number: u64) -> String {
+    let fields = match flood {
+        Flood::Tokens => mint.hmac(number),
+        Flood::Uses => mint.hmac_signature(Method::Get, number).replace('\t', "\r\n"),
+    };
+    format!(
+        "GET {} HTTP/1.1\r\nHost: {AUTHORITY}\r\nUser-Agent: attach-bench/{}\r\n{fields}\r\n\r\n",
+        Method::Get.path(),
+        number % USER_AGENTS
+    )
+}
+
+/// Reads one answer of known length; its status.
+fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<u16> {
+    let (mut line, mut status, mut length) = (String::new(), 0, 0);
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let text = line.trim_end();
+        if status == 0 {
+            status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(1);
+        } else if text.is_empty() {
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+            return Ok(status);
+        } else if let Some((name, value)) = text.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What signatures cost inside a VM, by `filter/core/examples/vm_speed.rs` in node's V8.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::failure::{During as _, Failure};
+use crate::process::Watched;
+
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One of its lines.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    /// What is done.
+    pub(crate) name: String,
+    /// The median of how long it takes, in microseconds.
+    pub(crate) median: f64,
+    /// The most that it may take.
+    pub(crate) limit: Option<f64>,
+}
+
+/// Runs the program; without node there is nothing to be told.
+///
+/// # Errors
+/// When the program is not there or fails.
+pub(crate) fn measure(folder: &Path) -> Result<Option<Vec<Step>>, Failure> {
+    if Command::new("node").arg("--version").stdin(Stdio::null()).output().is_err() {
+        eprintln!("node is missing, so what signatures cost in a VM is not measured: install nodejs");
+        return Ok(None);
+    }
+    let program = crate::measure::file("VM_SPEED_WASM")?;
+    let script = folder.join("vm-speed.mjs");
+    std::fs::write(&script, include_str!("../../../bench/vm-speed.mjs")).during(script.display())?;
+    let mut command = Command::new("node");
+    command.arg("--no-warnings").arg(&script).arg(program);
+    let mut node = Watched::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    // It says less than a pipe holds, so it never waits for us to read.
+    if !node.ends_within(PATIENCE) {
+        return Err(Failure(format!("vm_speed did not end within {} s", PATIENCE.as_secs())));
+    }
+    let mut text = String::new();
+    if let Some(stdout) = node.pipes().stdout.as_mut() {
+        stdout.read_to_string(&mut text).during("vm_speed")?;
+    }
+    let steps: Vec<Step> = text.lines().filter_map(parse).collect();
+    if steps.is_empty() { Err(Failure("vm_speed gave no result".into())) } else { Ok(Some(steps)) }
+}
+
+/// A line such as `Ed25519 verify   98.0 µs   at most 120`.
+fn parse(line: &str) -> Option<Step> {
+    let (before, after) = line.split_once(" µs")?;
+    let (name, median) = before.trim_end().rsplit_once(' ')?;
+    let limit = after.trim().strip_prefix("at most ").and_then(|limit| limit.parse().ok());
+    Some(Step { name: name.trim_end().to_owned(), median: median.parse().ok()?, limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_program_writes_is_read() {
+        let step = parse("Ed25519 verify               98.4 µs   at most 120").unwrap();
+        assert_eq!((step.name.as_str(), step.median, step.limit), ("Ed25519 verify", 98.4, Some(120.0)));
+        assert_eq!(parse("HS256 verify    3.1 µs").unwrap().limit, None);
+        assert_eq!(parse("thread panicked"), None);
+    }
+}
