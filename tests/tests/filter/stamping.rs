@@ -47,7 +47,10 @@ fn a_verified_request_arrives_with_its_user_and_session() {
     let seen = fixture.arrived("/stamped");
     assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
     assert_eq!(seen.headers.one("x-attach-session"), Some(sha256(b"alice:curl/8.0").as_str()));
-    assert_eq!(attach_headers(&seen.headers.names()), ["x-attach-assertion", "x-attach-session", "x-attach-user"]);
+    assert_eq!(
+        attach_headers(&seen.headers.names()),
+        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+    );
 }
 
 #[test]
@@ -112,7 +115,10 @@ fn identity_headers_from_outside_are_removed_in_every_spelling() {
     let request = forge(Request::get("/forged")).bearer(&fixture.alice());
     fixture.gateway.send(&request).expect(200);
     let seen = fixture.arrived("/forged");
-    assert_eq!(attach_headers(&seen.headers.names()), ["x-attach-assertion", "x-attach-session", "x-attach-user"]);
+    assert_eq!(
+        attach_headers(&seen.headers.names()),
+        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+    );
     assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
 }
 
@@ -129,7 +135,10 @@ fn they_are_removed_where_the_credential_is_forwarded() {
     let fixture = fixture();
     fixture.gateway.send(&forge(Request::get("/forward/forged")).bearer(&fixture.alice())).expect(200);
     let seen = fixture.arrived("/forward/forged");
-    assert_eq!(attach_headers(&seen.headers.names()), ["x-attach-assertion", "x-attach-session", "x-attach-user"]);
+    assert_eq!(
+        attach_headers(&seen.headers.names()),
+        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+    );
     assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
 }
 
