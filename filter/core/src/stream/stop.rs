@@ -122,20 +122,6 @@ impl Stop {
         }
     }
 
-    /// Every reason that [`Effect::CountWouldDeny`](super::Effect::CountWouldDeny) can have.
-    pub fn countable() -> impl Iterator<Item = &'static str> {
-        let others = [
-            Self::UnknownIssuer(Box::default()),
-            Self::NoKeys(1),
-            Self::Scope(Box::default()),
-            Self::Model,
-            Self::ModelUnnamed,
-            Self::OnceUnknown,
-            Self::ExchangeUnavailable,
-        ];
-        Refusal::ALL.iter().map(|refusal| refusal.label()).chain(others.map(|stop| stop.code()))
-    }
-
     /// What the client is told.
     #[must_use]
     pub fn reply(self, replies: &Replies) -> Rc<LocalReply> {
