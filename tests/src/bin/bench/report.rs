@@ -27,7 +27,7 @@ pub(crate) fn table(measured: &Measured) -> String {
         }
         let _ = writeln!(
             text,
-            "\n{:<30} {:>7} {:>11} {:>7} {:>8} {:>7} {:>9} {:>6} {:>6}",
+            "\n{:<33} {:>7} {:>11} {:>7} {:>8} {:>7} {:>9} {:>6} {:>6}",
             format!("{} {}", method.name(), method.path()),
             "CPU",
             "above bare",
@@ -46,7 +46,7 @@ pub(crate) fn table(measured: &Measured) -> String {
                 |name, with: &dyn Fn(&Sample, &Sample) -> f64| paired(measured, case, name, method, with);
             let _ = writeln!(
                 text,
-                "{:<30} {:>7} {:>11} {:>7} {:>8} {:>7} {:>9} {:>6} {:>6}",
+                "{:<33} {:>7} {:>11} {:>7} {:>8} {:>7} {:>9} {:>6} {:>6}",
                 case.row.title,
                 shown(median(case.samples.iter().map(cpu)), 1),
                 signed(against(BARE, &|mine, bare| mine.cpu - bare.cpu)),
