@@ -2,9 +2,10 @@
 
 use attach_core::authn::claims;
 use attach_core::authn::did::{self, AllowedDid};
-use attach_core::authn::extract::{Judged, MAX_TOKEN_BYTES, bearer, usual_bearer};
+use attach_core::authn::extract::{Judged, bearer, usual_bearer};
 use attach_core::authn::httpsig::{Component, Message};
 use attach_core::authn::jws::Jws;
+use attach_core::authn::jws::MAX_TOKEN_BYTES;
 use attach_core::authn::{hmac as services, httpsig as messages};
 use attach_core::clock::UnixMillis;
 use attach_core::crypto::{Algorithm, NoHost, to_base64url};

@@ -106,7 +106,7 @@ pub fn token_of(answer: &[u8]) -> Result<Box<str>, Refusal> {
     let answer = json::object(answer).map_err(|_| Refusal::ExchangeRefused)?;
     match answer.str("access_token") {
         Some(token)
-            if token.len() <= super::extract::MAX_TOKEN_BYTES
+            if token.len() <= super::jws::MAX_TOKEN_BYTES
                 && token.bytes().all(|b| b.is_ascii_graphic() && b != b',') =>
         {
             Ok(token.into())

@@ -3,7 +3,7 @@
 use super::exchange::Exchange;
 use super::grants::Grants;
 use super::identity::Identity;
-use super::jws::Jws;
+use super::jws::{Jws, MAX_TOKEN_BYTES};
 use super::oidc::{Provider, without_slash};
 use super::verdict::{Accepted, Failure, Signed};
 use super::{Refusal, did, gateway, hmac, httpsig, oidc, rotagent};
@@ -11,9 +11,6 @@ use crate::clock::UnixMillis;
 use crate::crypto::{Algorithm, HostVerifier};
 use crate::headers::Field;
 use crate::keys::cache::JwksCache;
-
-/// The longest token, in bytes. A longer one costs memory before it can be judged.
-pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// What is accepted: each scheme's rules, where it is on.
 #[derive(Debug, Default)]

@@ -6,6 +6,9 @@ use super::Refusal;
 use crate::crypto::{Algorithm, base64url};
 use crate::json::{self, JsonError, Members, Value};
 
+/// The longest token, in bytes. A longer one costs memory before it can be judged.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
 /// The parts of a token.
 pub struct Jws<'a> {
     /// `alg`, not empty and not `none`; what it may be is the scheme's to say.

@@ -212,7 +212,9 @@ impl Refusal {
             Self::TypeWrong => ("type_wrong", "Token is of another type than is accepted here"),
             Self::MethodOff => ("method_off: AUTH_METHODS", "This kind of credential is not accepted here"),
             Self::AgentDiffers => ("agent_differs", "The credentials name different agents"),
-            Self::DidOff => ("did_off: DID_ALLOW is empty, or AUTH_METHODS leaves did out", "DIDs are not accepted here"),
+            Self::DidOff => {
+                ("did_off: DID_ALLOW is empty, or AUTH_METHODS leaves did out", "DIDs are not accepted here")
+            }
             Self::DidNotAllowed => {
                 ("did_not_allowed: DID_ALLOW does not list it", "This DID is not accepted here")
             }

@@ -5,37 +5,28 @@
 //! 3. The body, if a signature vouches for it or if its model matters.
 //! 4. What may be used once is used up, when all else has been found good.
 
+mod asking;
+mod verified;
+
 use core::time::Duration;
 use std::rc::Rc;
 
 use super::body::{MAX_KEPT, check_digests};
 use super::forward::{Forwarding, forward};
 use super::stop::Stop;
-use super::{Answer, Effect, Env, Flow, Output, Question, Stream, shadow};
-use crate::authn::claims::LEEWAY;
-use crate::authn::extract::Judged;
-use crate::authn::identity::Identity;
+use super::{Answer, Effect, Env, Flow, Output, Stream, shadow};
 use crate::authn::replay::Consumed;
-use crate::authn::verdict::{BodyDigest, Failure, OneUse};
-use crate::authn::{Refusal, exchange, extract, httpsig};
 use crate::clock::UnixMillis;
 use crate::headers::{Pairs, RequestHead};
-use crate::json;
-use crate::keys::discovery::Target;
 use crate::policy::RoutePolicy;
 use crate::policy::model::{self, ModelProblem};
 use crate::policy::route::Destination;
 use crate::stamp;
+use asking::{Asked, ask_once};
+use verified::{Next, Verified};
 
 /// How long a request waits for its issuer's keys.
 pub(super) const KEYS_DEADLINE: Duration = Duration::from_secs(2);
-/// How long a token endpoint may take.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long control may take to say whether something was used before.
-const ONCE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Where control says so.
-const ONCE_PATH: &str = "/internal/replay";
-
 /// How long a body that is to be judged may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -60,13 +51,6 @@ enum Body {
     Endless,
 }
 
-/// What was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Exchange(usize),
-    Once,
-}
-
 /// A request that is being judged.
 pub(super) struct Pending {
     credentials: Credentials,
@@ -87,25 +71,6 @@ pub(super) struct Pending {
     exchanged: Option<(usize, Box<str>)>,
     /// Who it is, when all credentials were verified.
     verified: Option<Verified>,
-}
-
-/// What all credentials together say.
-struct Verified {
-    identity: Rc<Identity>,
-    source: Option<usize>,
-    /// The keys that signed what is good for one request, with their sources: they must still be there at
-    /// its end.
-    keys: Vec<(usize, [u8; 32])>,
-    digests: Vec<BodyDigest>,
-    uses: Vec<OneUse>,
-    body_is_good: bool,
-}
-
-/// What verifying came to.
-enum Next {
-    Verified(Verified),
-    Wait,
-    Exchange(usize, Box<str>),
 }
 
 impl core::fmt::Debug for Pending {
@@ -239,108 +204,6 @@ impl Pending {
         Ok(forward(env, self.route, forwarding, assertion.as_deref(), out))
     }
 
-    fn verify(&self, env: &mut Env<'_>) -> Result<Next, Stop> {
-        let mut verified: Option<Verified> = None;
-        if let Some(token) = &self.credentials.token {
-            match self.verify_token(env, token) {
-                Ok(Next::Verified(of_token)) => verified = Some(of_token),
-                Ok(next) => return Ok(next),
-                Err(Failure::Wait) => return Ok(Next::Wait),
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        let Some(rules) = env.policy.schemes.httpsig.as_ref() else {
-            return verified.map(Next::Verified).ok_or(Stop::Fault);
-        };
-        if let Some(pairs) = &self.credentials.message {
-            let required = self.route.rules.and_then(|at| env.policy.rules.get(at));
-            let required = required.and_then(|rules| rules.components.as_deref());
-            let hmac = env.policy.schemes.hmac.as_ref();
-            let message = httpsig::Message::read(pairs, self.body != Body::None);
-            let signed = httpsig::authenticate(&message, rules, required, env.keys, hmac, env.host, env.now);
-            let signed = match signed {
-                Ok(signed) => signed,
-                Err(Failure::Wait) => return Ok(Next::Wait),
-                Err(failure) => return Err(failure.into()),
-            };
-            verified = Some(match verified {
-                None => Verified {
-                    identity: Rc::new(env.policy.schemes.granted_alone(signed.identity)),
-                    source: signed.source,
-                    keys: key_of(signed.source, signed.key_fingerprint),
-                    digests: signed.digests,
-                    uses: signed.uses,
-                    body_is_good: false,
-                },
-                Some(mut both) => {
-                    let user = Rc::unwrap_or_clone(both.identity);
-                    let acting = extract::acting(user, &signed.identity).map_err(Stop::Refused)?;
-                    both.identity = Rc::new(acting);
-                    both.keys.extend(key_of(signed.source, signed.key_fingerprint));
-                    both.digests.extend(signed.digests);
-                    both.uses.extend(signed.uses);
-                    both
-                }
-            });
-        }
-        verified.map(Next::Verified).ok_or(Stop::Fault)
-    }
-
-    fn verify_token(&self, env: &mut Env<'_>, token: &str) -> Result<Next, Failure> {
-        if let Some(entry) = env.tokens.get(token.as_bytes(), env.now) {
-            return Ok(Next::Verified(Verified::good(Rc::clone(&entry.identity), entry.source)));
-        }
-        let (policy, now) = (env.policy, env.now);
-        let accepted = match &self.exchanged {
-            Some((at, exchanged)) => {
-                let exchange = policy.schemes.exchanges.get(*at).ok_or(Refusal::ExchangeRefused)?;
-                policy.schemes.judge_exchanged(exchanged, exchange, env.keys, env.host, now)?
-            }
-            None => match policy.schemes.judge_bearer(token, env.keys, env.host, now)? {
-                Judged::Accepted(accepted) => accepted,
-                Judged::Signed(signed) => {
-                    return Ok(Next::Verified(Verified {
-                        identity: Rc::new(signed.identity),
-                        source: signed.source,
-                        keys: key_of(signed.source, signed.key_fingerprint),
-                        digests: signed.digests,
-                        uses: signed.uses,
-                        body_is_good: false,
-                    }));
-                }
-                Judged::Exchange(..) if env.tokens.is_refused(token.as_bytes(), now) => {
-                    return Err(Refusal::ExchangeRefused.into());
-                }
-                Judged::Exchange(at, issuer) => return Ok(Next::Exchange(at, issuer)),
-            },
-        };
-        let source = accepted.source;
-        let entry = env.tokens.insert(token.as_bytes(), accepted);
-        entry.memo.is_plain = policy.missing_scope(&entry.identity, source, RoutePolicy::ENGINE).is_none()
-            && !policy.limits_models(&entry.identity);
-        Ok(Next::Verified(Verified::good(Rc::clone(&entry.identity), source)))
-    }
-
-    fn ask_exchange(
-        mut self: Box<Self>,
-        env: &Env<'_>,
-        at: usize,
-        issuer: &str,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        let exchange = env.policy.schemes.exchanges.get(at).ok_or(Stop::Fault)?;
-        let token = self.credentials.token.as_deref().ok_or(Stop::Fault)?;
-        out.effect(Effect::Ask(Question {
-            target: exchange.endpoint.clone(),
-            content_type: "application/x-www-form-urlencoded",
-            with_secret: false,
-            body: exchange.form(token, issuer),
-            timeout: EXCHANGE_TIMEOUT,
-        }));
-        self.asked = Some(Asked::Exchange(at));
-        Ok((Stream::Asking(self), Flow::Pause))
-    }
-
     pub(super) fn on_tick(
         self: Box<Self>,
         env: &mut Env<'_>,
@@ -369,50 +232,6 @@ impl Pending {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.resumed(env, out, |pending, env, out| pending.answered(env, answer, out))
-    }
-
-    fn answered(
-        mut self: Box<Self>,
-        env: &mut Env<'_>,
-        answer: Option<Answer<'_>>,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        match self.asked.take() {
-            Some(Asked::Exchange(at)) => match answer {
-                Some(Answer { status: 200..=299, body }) => {
-                    let token = exchange::token_of(body).map_err(Stop::Refused)?;
-                    self.exchanged = Some((at, token));
-                }
-                // RFC 6749 section 5.2: the endpoint has judged the token; anything else is its own trouble.
-                Some(Answer { status: 400 | 401 | 403, .. }) => {
-                    if let Some(token) = &self.credentials.token {
-                        env.tokens.refuse(token.as_bytes(), env.now);
-                    }
-                    return Err(Stop::Refused(Refusal::ExchangeRefused));
-                }
-                _ => return Err(Stop::ExchangeUnavailable),
-            },
-            Some(Asked::Once) => {
-                let fresh = match answer {
-                    Some(Answer { status: 200, body }) => json::object(body)
-                        .ok()
-                        .and_then(|answer| answer.get("fresh").and_then(json::Value::as_bool)),
-                    _ => None,
-                };
-                let uses = self.verified.as_mut().map(|verified| &mut verified.uses).ok_or(Stop::Fault)?;
-                if uses.is_empty() {
-                    return Err(Stop::Fault);
-                }
-                let one = uses.remove(0);
-                match fresh {
-                    Some(true) => {}
-                    Some(false) => return Err(Stop::Refused(one.otherwise)),
-                    None => return Err(Stop::OnceUnknown),
-                }
-            }
-            None => return Err(Stop::Fault),
-        }
-        self.advance(env, out)
     }
 
     /// Goes on outside of the request's own callbacks, where the host must be told to.
@@ -494,43 +313,4 @@ impl Pending {
         self.body_is_whole();
         self.or_shadow(env, out, Self::advance)
     }
-}
-
-impl Verified {
-    fn good(identity: Rc<Identity>, source: Option<usize>) -> Self {
-        let (keys, digests, uses) = (Vec::new(), Vec::new(), Vec::new());
-        Self { identity, source, keys, digests, uses, body_is_good: false }
-    }
-
-    /// Whether what was verified is good still: waiting takes time, in which it may end and keys may go.
-    fn still_holds(&self, env: &Env<'_>) -> Result<(), Stop> {
-        let now = env.now.seconds();
-        if let Some(late) = self.uses.iter().find(|one| now >= one.until) {
-            return Err(Stop::Refused(late.late));
-        }
-        if now >= self.identity.expires().seconds().saturating_add(LEEWAY) {
-            return Err(Stop::Refused(Refusal::Expired));
-        }
-        let is_there = |(source, key): &(usize, [u8; 32])| {
-            env.keys.get(*source).is_some_and(|keys| keys.serves(env.now) && keys.holds(key))
-        };
-        if self.keys.iter().all(is_there) { Ok(()) } else { Err(Stop::Refused(Refusal::KeyUnknown)) }
-    }
-}
-
-fn key_of(source: Option<usize>, fingerprint: [u8; 32]) -> Vec<(usize, [u8; 32])> {
-    source.map(|source| (source, fingerprint)).into_iter().collect()
-}
-
-/// Asks control whether something was used before, at whichever Envoy.
-fn ask_once(env: &Env<'_>, one: &OneUse) -> Result<Question, Stop> {
-    let control = env.policy.control.as_ref().ok_or(Stop::OnceUnknown)?;
-    let key = crate::crypto::to_hex(&one.key);
-    Ok(Question {
-        target: Target { path: ONCE_PATH.into(), ..control.clone() },
-        content_type: "application/json",
-        with_secret: true,
-        body: serde_json::json!({ "key": key, "until": one.until }).to_string().into_bytes(),
-        timeout: ONCE_TIMEOUT,
-    })
 }
