@@ -7,6 +7,8 @@ PEERS        := $(TARGET_DIR)/peers
 OLLAMA       := github.com/ollama/ollama@v0.5.13
 PEERS_PYTHON := $(PEERS)/python-$(firstword $(shell cksum < tests/peers/requirements.txt))
 PEERS_NODE   := $(PEERS)/oidc-provider-$(firstword $(shell cksum < tests/peers/oidc-provider/package-lock.json))
+PEERS_CREDENTIALS := $(PEERS)/credentials-$(firstword $(shell cksum < tests/peers/credentials/package-lock.json))
+VERIFY_EXAMPLE := $(TARGET_DIR)/release/examples/verify_assertion
 PEERS_OLLAMA := $(PEERS)/$(subst @,-,$(notdir $(OLLAMA)))/ollama
 
 # CI has no missing peers: there, what is skipped elsewhere is a failure.
@@ -15,6 +17,8 @@ REQUIRE_PEERS := $(or $(ATTACH_TEST_REQUIRE_PEERS),$(filter true,$(CI)))
 # What the tests read (tests/src/env.rs).
 E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_MODULE=$(WASM) ATTACH_TEST_STATE=$(TARGET_DIR)/e2e \
 	ATTACH_TEST_PYTHON=$(PEERS_PYTHON)/bin/python ATTACH_TEST_OIDC_PROVIDER=$(PEERS_NODE)/server.mjs \
+	ATTACH_TEST_CREDENTIALS=$(PEERS_CREDENTIALS) ATTACH_TEST_REDIS="$$(command -v redis-server)" \
+	ATTACH_TEST_VERIFY_EXAMPLE=$(VERIFY_EXAMPLE) \
 	ATTACH_TEST_OLLAMA=$(PEERS_OLLAMA) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS)
 
 # As in: make test-e2e TESTS=stamping
@@ -23,11 +27,15 @@ TESTS ?=
 TEST_THREADS ?= 4
 
 .PHONY: test-e2e
-test-e2e: build test-setup ## The gateway from outside: real Envoy, real module, real peers (TESTS=name for some)
+test-e2e: build verify-example test-setup ## The gateway from outside: real Envoy, real module, real peers (TESTS=name for some)
 	$(E2E_ENV) cargo test --package attach-tests --no-fail-fast -- --test-threads $(TEST_THREADS) $(TESTS)
 
+.PHONY: verify-example
+verify-example: build
+	cargo build --release --package attach-control --example verify_assertion
+
 .PHONY: test-setup
-test-setup: peers-python peers-node peers-ollama ## Install what those tests talk to
+test-setup: peers-python peers-node peers-credentials peers-redis peers-ollama ## Install what those tests talk to
 
 .PHONY: peers-python
 peers-python: python3
@@ -57,6 +65,30 @@ peers-node:
 	else \
 		$(call without,Node,the packages nodejs and npm,the identity provider's tests); \
 	fi
+
+# Nobody else makes these credentials, and without them nothing says that the gateway accepts what is in use:
+# the tests of credentials do not skip.
+.PHONY: peers-credentials
+peers-credentials:
+	@command -v npm >/dev/null \
+		|| { echo "Node is missing: install the packages nodejs and npm" >&2; exit 1; }
+	@[ -f $(PEERS_CREDENTIALS)/installed ] || { \
+		echo "installing did-jwt, ethers, jose, web-bot-auth …"; \
+		rm -rf $(PEERS_CREDENTIALS) && mkdir -p $(PEERS_CREDENTIALS) \
+		&& cp tests/peers/credentials/package.json tests/peers/credentials/package-lock.json $(PEERS_CREDENTIALS) \
+		&& npm ci --prefix $(PEERS_CREDENTIALS) --silent --no-audit --no-fund \
+		&& touch $(PEERS_CREDENTIALS)/installed; }
+	@cp tests/peers/credentials/*.mjs $(PEERS_CREDENTIALS)
+
+.PHONY: peers-redis
+peers-redis:
+	@command -v redis-server >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing redis-server …"; \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server >/dev/null; \
+		fi; }
+	@command -v redis-server >/dev/null \
+		|| { echo "redis-server is missing: install the package redis-server" >&2; exit 1; }
 
 .PHONY: peers-ollama
 peers-ollama:

@@ -41,6 +41,17 @@ pub fn peer(variable: &str, install: &str) -> Option<PathBuf> {
     found
 }
 
+/// A peer's file that there is no doing without.
+///
+/// # Panics
+/// When it is missing, saying what to install.
+#[must_use]
+pub fn required_peer(variable: &str, install: &str) -> PathBuf {
+    path(variable)
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| panic!("{variable} names no file: install {install} and run `make test-setup`"))
+}
+
 fn path(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

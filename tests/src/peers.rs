@@ -1,5 +1,8 @@
 //! Real peers: processes of others that the tests talk to.
 
+mod redis;
+mod scripts;
+
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,13 +15,17 @@ use crate::gateway::finish;
 use crate::request::Request;
 use crate::{env, ports, wait};
 
+pub use redis::Redis;
+pub use scripts::{AgentAuth, Mcp, node, python};
+
 /// A process that ends when this is dropped, and when the test process ends for whatever reason.
 pub struct Leashed(Child);
 
 /// A command that runs a program only for as long as its own standard input is open.
 #[must_use]
 pub fn leash(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> Command {
-    const SCRIPT: &str = r#"trap '' INT TERM HUP; "$@" & cat >/dev/null; kill $!; wait $!"#;
+    // The program comes first: what the shell ignores, whoever it starts would ignore, too.
+    const SCRIPT: &str = r#""$@" & trap '' INT TERM HUP; cat >/dev/null; kill $!; wait $!"#;
     let mut command = Command::new("sh");
     command.args(["-c", SCRIPT, "leash"]).arg(program).args(arguments).stdout(Stdio::piped());
     command
@@ -58,6 +65,8 @@ pub struct OidcProvider {
     script: PathBuf,
     port: u16,
     audience: String,
+    scopes: String,
+    claims: String,
     running: Option<Leashed>,
 }
 
@@ -66,9 +75,25 @@ impl OidcProvider {
     #[must_use]
     pub fn start(kid: &str, audience: &str) -> Option<Self> {
         let script = env::peer("ATTACH_TEST_OIDC_PROVIDER", "Node (the packages nodejs and npm)")?;
-        let mut provider = Self { script, port: ports::free(), audience: audience.to_owned(), running: None };
+        Some(Self::run(script, kid, audience, "", &Value::Object(serde_json::Map::new())))
+    }
+
+    /// Starts one that knows scopes, with blanks between them, and puts claims into its tokens.
+    ///
+    /// # Panics
+    /// When it is missing, or does not start.
+    #[must_use]
+    pub fn with(audience: &str, scopes: &str, claims: &Value) -> Self {
+        let script = env::required_peer("ATTACH_TEST_OIDC_PROVIDER", "Node (the packages nodejs and npm)");
+        Self::run(script, "first", audience, scopes, claims)
+    }
+
+    fn run(script: PathBuf, kid: &str, audience: &str, scopes: &str, claims: &Value) -> Self {
+        let (audience, scopes) = (audience.to_owned(), scopes.to_owned());
+        let mut provider =
+            Self { script, port: ports::free(), audience, scopes, claims: claims.to_string(), running: None };
         provider.rotate(kid);
-        Some(provider)
+        provider
     }
 
     /// Its `iss`.
@@ -81,8 +106,8 @@ impl OidcProvider {
     pub fn rotate(&mut self, kid: &str) {
         self.running = None;
         let port = self.port.to_string();
-        let arguments =
-            [self.script.as_os_str(), OsStr::new(&port), OsStr::new(kid), OsStr::new(&self.audience)];
+        let arguments = [&*port, kid, &self.audience, &self.scopes, &self.claims].map(OsStr::new);
+        let arguments: Vec<&OsStr> = [self.script.as_os_str()].into_iter().chain(arguments).collect();
         let mut command = leash("node", &arguments);
         let mut leashed = Leashed::start(command.stderr(Stdio::null()));
         leashed.wait_for("ready");
@@ -95,9 +120,19 @@ impl OidcProvider {
     /// When it gives none.
     #[must_use]
     pub fn token(&self) -> String {
+        self.token_for("")
+    }
+
+    /// The same, with scopes.
+    ///
+    /// # Panics
+    /// When it gives none.
+    #[must_use]
+    pub fn token_for(&self, scopes: &str) -> String {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         // agent:agent-secret
-        let answer = Request::post("/token", "grant_type=client_credentials")
+        let scopes = scopes.replace(' ', "+");
+        let answer = Request::post("/token", format!("grant_type=client_credentials&scope={scopes}"))
             .header("authorization", "Basic YWdlbnQ6YWdlbnQtc2VjcmV0")
             .header("content-type", "application/x-www-form-urlencoded")
             .send(address)
@@ -126,7 +161,7 @@ impl Ollama {
     #[must_use]
     pub fn start() -> Option<Self> {
         let binary = env::peer("ATTACH_TEST_OLLAMA", "Go (the package golang-go)")?;
-        let python = python()?;
+        let python = interpreter()?;
         let folder = env::state().join(format!("ollama-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for Ollama");
         let folder = folder.canonicalize().expect("that folder");
@@ -161,7 +196,7 @@ impl Ollama {
     /// When they fail.
     #[must_use]
     pub fn clients(gateway: &str, token: &str) -> Value {
-        let python = python().expect("it made the model");
+        let python = interpreter().expect("it made the model");
         let mut command = Command::new(python);
         command.arg(script("chat_clients.py")).args([gateway, Self::MODEL]).env("ATTACH_TOKEN", token);
         let ended = finish(&mut command).expect_success();
@@ -176,7 +211,7 @@ impl Drop for Ollama {
     }
 }
 
-fn python() -> Option<PathBuf> {
+fn interpreter() -> Option<PathBuf> {
     env::peer("ATTACH_TEST_PYTHON", "Python 3 with venv (the package python3-venv)")
 }
 
