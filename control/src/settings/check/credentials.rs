@@ -8,6 +8,7 @@ use attach_core::authn::hmac::{KeysError, parse_keys};
 
 use super::Checker;
 use super::files::read_bounded;
+use crate::authorized_keys;
 use crate::settings::problem::shown;
 use crate::settings::{Hmac, HmacKey, Method, Rotagent, Secret};
 
@@ -45,13 +46,24 @@ impl Checker {
             return None;
         }
         let folder = self.folder.join(self.text("AUTHORIZED_KEYS_DIR").as_deref().unwrap_or(KEYS_FOLDER));
-        if !folder.exists() {
+        // Keys that come later count at once; but a gateway that can verify nobody is never well, and its
+        // start would fail without saying why. Control goes on whatever becomes of the folder.
+        let has_keys = || authorized_keys::read(&folder).is_ok_and(|found| !found.keys.is_empty());
+        if folder.exists() && !folder.is_dir() {
+            self.problem("AUTHORIZED_KEYS_DIR", format!("{} is no folder", folder.display()));
+        } else if methods == [Method::Rotagent] && !self.secrets_withheld && !has_keys() {
+            self.problem(
+                "AUTHORIZED_KEYS_DIR",
+                format!(
+                    "{} holds no public key, and no other method is on: nobody could come in (`attach keys generate --issuer NAME --out NAME.key` puts one there)",
+                    folder.display()
+                ),
+            );
+        } else if !folder.exists() {
             self.findings.notice(format!(
                 "AUTHORIZED_KEYS_DIR {} does not exist: nobody comes in by rotagent until there is a key in it (`attach keys generate` makes both)",
                 folder.display()
             ));
-        } else if !folder.is_dir() {
-            self.problem("AUTHORIZED_KEYS_DIR", format!("{} is no folder", folder.display()));
         }
         Some(Rotagent { folder, user_prefix })
     }

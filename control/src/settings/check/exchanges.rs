@@ -24,7 +24,7 @@ impl Checker {
                 if found.is_none() && !self.secrets_withheld {
                     self.findings.problem(
                         path,
-                        format!("{name} is set neither in the environment nor in the env file, to visible ASCII signs"),
+                        format!("{name} must be set, in the environment or the env file, to visible ASCII signs without spaces"),
                     );
                 }
                 found

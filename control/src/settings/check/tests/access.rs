@@ -18,7 +18,7 @@ fn a_method_is_on_by_its_own_setting_or_by_name() {
         (&[("AUTHORIZED_KEYS_DIR", "keys")], &["oidc", "rotagent"]),
         (&[("HMAC_KEYS", KEY)], &["oidc", "hmac"]),
         (&[("HTTPSIG_DIRECTORIES", bot)], &["oidc", "httpsig"]),
-        (&[("AUTH_METHODS", "rotagent")], &["rotagent"]),
+        (&[("AUTH_METHODS", "did,rotagent"), ("DID_ALLOW", "*")], &["did", "rotagent"]),
         (&[("AUTH_METHODS", "HMAC, oidc,oidc"), ("HMAC_KEYS", KEY)], &["oidc", "hmac"]),
         (&[("AUTH_METHODS", "did"), ("DID_ALLOW", "did:key:*"), ("HMAC_KEYS", KEY)], &["did"]),
     ] {
@@ -32,9 +32,16 @@ fn a_method_that_is_named_without_its_setting_is_an_error_that_names_the_setting
     {
         assert_eq!(wrong(from_environment(&[("AUTH_METHODS", method)])), [setting]);
     }
-    let rotagent = from_environment(&[("AUTH_METHODS", "rotagent")]).unwrap();
+    let rotagent = from_environment(&[("AUTH_METHODS", "oidc,rotagent")]).unwrap();
     assert!(rotagent.rotagent.unwrap().folder.ends_with("authorized_keys"));
     assert!(rotagent.notices.iter().any(|notice| notice.contains("attach keys generate")));
+}
+
+#[test]
+fn rotagent_alone_needs_a_key_to_begin_with() {
+    let alone = from_environment(&[("AUTH_METHODS", "rotagent")]).unwrap_err();
+    assert!(alone.to_string().contains("AUTHORIZED_KEYS_DIR"), "{alone}");
+    assert!(alone.to_string().contains("attach keys generate --issuer"), "{alone}");
 }
 
 #[test]
