@@ -1,12 +1,13 @@
 //! Tokens that are swapped at another provider's token endpoint before they count.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use attach_tests::gateway::Builder;
 use attach_tests::mint::Mint;
 use attach_tests::request::Request;
 use attach_tests::upstream::{Exchange, Upstream};
+use attach_tests::wait;
 use serde_json::json;
 
 use crate::AUDIENCE;
@@ -208,4 +209,56 @@ fn any_provider_that_speaks_rfc_8693_swaps_tokens_too() {
     site.send(&Request::get("/sts-other").bearer(&other)).expect(401);
     site.send(&Request::get("/sts-alice").bearer(&site.mint.token("alice"))).expect(200);
     assert_eq!(sts.asked(), 1);
+}
+
+#[test]
+fn when_too_many_are_being_asked_about_a_request_still_goes_upstream_once() {
+    // A token endpoint that answers when it is told to.
+    let descope = Descope::start();
+    let released = Arc::new((Mutex::new(false), Condvar::new()));
+    let gate = Arc::clone(&released);
+    descope.server.on("/oauth2/v1/apps/token", move |exchange| {
+        exchange.body()?;
+        let (open, changed) = &*gate;
+        let mut open = open.lock().expect("not poisoned");
+        while !*open {
+            open = changed.wait(open).expect("not poisoned");
+        }
+        exchange.reply("400 Bad Request", &[], b"{}")
+    });
+    let foreign = Mint::new("https://accounts.foreign.example", "foreign-app");
+    let builder = Builder::new("exchange-shadow")
+        .set("AUTH_MODE", "shadow")
+        .set("AUTH_BACKEND", "descope")
+        .set("DESCOPE_BASE_URL", descope.server.url())
+        .set("DESCOPE_PROJECT_ID", PROJECT)
+        .set("DESCOPE_CLIENT_ID", "descope-client")
+        .set("DESCOPE_CLIENT_SECRET", SECRET)
+        .set("ENABLE_DESCOPE_EXCHANGE", "true")
+        .set("OIDC_AUD", AUDIENCE);
+    let site =
+        Site::start_with(builder, descope.mint.clone(), &[], |builder| builder.set("ENVOY_CONCURRENCY", 1));
+    let paths: Vec<String> = (100..148).map(|n| format!("/many-{n}")).collect();
+    std::thread::scope(|scope| {
+        let sends: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                let request = Request::post(path, "a body").bearer(&foreign.token(path));
+                scope.spawn(|| site.send(&{ request }).status)
+            })
+            .collect();
+        // As many as may be asked about are, and the others have gone on without.
+        wait::until("the endpoint to be full", || (descope.asked() == 32).then_some(()));
+        wait::until("the others to be through", || {
+            (paths.iter().filter(|path| !site.upstream.seen(path).is_empty()).count() == 16).then_some(())
+        });
+        *released.0.lock().expect("not poisoned") = true;
+        released.1.notify_all();
+        for send in sends {
+            assert_eq!(send.join().expect("an answer"), 200);
+        }
+    });
+    for path in &paths {
+        assert_eq!(site.upstream.only(path).body, b"a body", "{path}");
+    }
 }
