@@ -3,7 +3,7 @@
 //! [`BUCKETS`] shared values of at most [`ENTRIES`] entries each: a million uses at a time, 20 MB at most.
 //! An entry goes when what it stands for is refused by its age anyway, never before: a full bucket refuses
 //! newcomers. Whoever wants to fill one needs a credential for every entry, cannot find out which bucket an
-//! entry goes to, since a secret chooses it, and reaches a quarter of them: a signer has one of [`SHARES`].
+//! entry goes to, since a secret chooses it, and reaches a quarter of them: a signer has one of four parts.
 
 use super::verdict::OneUse;
 use crate::crypto::sha256;
