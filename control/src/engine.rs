@@ -1,7 +1,8 @@
 //! The echo engine: a model server without a model, so that the gateway can be tried where no engine runs.
 //!
 //! It speaks Ollama and OpenAI, streamed and not, closely enough that their clients work unchanged, and answers
-//! `You said: ` and the last user message. It takes any model's name.
+//! `You said: ` and the last user message. It takes any model's name. `POST /agent` answers `{"query": …}` as
+//! an agent of rotagent's does.
 //!
 //! # Tokens
 //!
@@ -16,6 +17,7 @@
 //! `/echo` tells which request arrived: method, path, query, headers, and the length and SHA-256 of the body.
 //! `/ws` sends back what a WebSocket sends it. Prompts are never logged.
 
+mod agent;
 mod answer;
 mod body;
 mod echo;
@@ -95,6 +97,7 @@ pub fn app(state: State) -> Router {
         .route("/v1/completions", post(openai::completions))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*id}", get(openai::models::retrieve))
+        .route("/agent", post(agent::agent))
         .route("/echo", any(echo::echo))
         .route("/echo/{*rest}", any(echo::echo))
         .route("/ws", get(websocket::accept))

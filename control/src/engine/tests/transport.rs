@@ -37,6 +37,20 @@ async fn a_body_over_the_limit_is_refused_in_the_shape_of_each_api() {
 }
 
 #[tokio::test]
+async fn an_agent_says_what_it_was_asked_and_by_whom() {
+    for (body, said) in [
+        (r#"{"query":"hello"}"#, "You said: hello"),
+        ("{}", "You said: nothing"),
+        ("rubbish", "You said: nothing"),
+    ] {
+        let request = Request::post("/agent").header("x-attach-user", "key:planner");
+        let answer = send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.json(), json!({"response": said, "user": "key:planner"}), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn echo_tells_the_request_as_it_arrived() {
     let request = Request::builder()
         .method("PURGE")
