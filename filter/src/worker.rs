@@ -197,8 +197,7 @@ impl Worker {
     /// Starts a callout for a stream; `false` if none was started.
     fn ask(&self, context: u32, machine: &SharedMachine, question: &Question) -> bool {
         let Ok(mut questions) = self.questions.try_borrow_mut() else { return false };
-        // A stream that is gone took its callouts with it.
-        questions.retain(|_, ((_, machine), _)| machine.strong_count() > 0);
+        // Those of streams that are gone count as well: their callouts are the root's and still under way.
         let exchanges = questions.values().filter(|(_, is_controls)| !is_controls).count();
         if questions.len() >= MAX_QUESTIONS || (!question.with_secret && exchanges >= MAX_EXCHANGES) {
             return false;
@@ -260,17 +259,12 @@ impl Worker {
         let mut still = Vec::new();
         for (context, weak) in waiting {
             let Some(machine) = weak.upgrade() else { continue };
-            if !machine.try_borrow().is_ok_and(|machine| machine.is_due(changed, now)) {
-                if machine.try_borrow().is_ok_and(|machine| machine.is_waiting()) {
-                    still.push((context, weak));
-                }
-                continue;
-            }
-            if host::act_for(context) {
+            let is_due = machine.try_borrow().is_ok_and(|machine| machine.is_due(changed, now));
+            if is_due && host::act_for(context) {
                 self.drive(context, &machine, Input::Tick);
-                if machine.try_borrow().is_ok_and(|machine| machine.is_waiting()) {
-                    still.push((context, weak));
-                }
+            }
+            if machine.try_borrow().is_ok_and(|machine| machine.is_waiting()) {
+                still.push((context, weak));
             }
         }
         host::act_for(self.root);

@@ -51,6 +51,20 @@ impl Descope {
         descope
     }
 
+    /// A gateway that has other providers' tokens swapped here.
+    fn site(&self, name: &str, mode: &str) -> Site {
+        let builder = Builder::new(name)
+            .set("AUTH_MODE", mode)
+            .set("AUTH_BACKEND", "descope")
+            .set("DESCOPE_BASE_URL", self.server.url())
+            .set("DESCOPE_PROJECT_ID", PROJECT)
+            .set("DESCOPE_CLIENT_ID", "descope-client")
+            .set("DESCOPE_CLIENT_SECRET", SECRET)
+            .set("ENABLE_DESCOPE_EXCHANGE", "true")
+            .set("OIDC_AUD", AUDIENCE);
+        Site::start_with(builder, self.mint.clone(), &[], |builder| builder.set("ENVOY_CONCURRENCY", 1))
+    }
+
     fn asked(&self) -> usize {
         self.server.seen("/oauth2/v1/apps/token").len()
     }
@@ -98,16 +112,7 @@ fn subject(token: &str) -> String {
 fn descope_swaps_another_providers_token_once() {
     let descope = Descope::start();
     let foreign = Mint::new("https://accounts.foreign.example", "foreign-app");
-    let builder = Builder::new("descope")
-        .set("AUTH_BACKEND", "descope")
-        .set("DESCOPE_BASE_URL", descope.server.url())
-        .set("DESCOPE_PROJECT_ID", PROJECT)
-        .set("DESCOPE_CLIENT_ID", "descope-client")
-        .set("DESCOPE_CLIENT_SECRET", SECRET)
-        .set("ENABLE_DESCOPE_EXCHANGE", "true")
-        .set("OIDC_AUD", AUDIENCE);
-    let site =
-        Site::start_with(builder, descope.mint.clone(), &[], |builder| builder.set("ENVOY_CONCURRENCY", 1));
+    let site = descope.site("descope", "enforce");
 
     let token = foreign.token("bob");
     for path in ["/descope-first", "/descope-second"] {
@@ -227,17 +232,7 @@ fn when_too_many_are_being_asked_about_a_request_still_goes_upstream_once() {
         exchange.reply("400 Bad Request", &[], b"{}")
     });
     let foreign = Mint::new("https://accounts.foreign.example", "foreign-app");
-    let builder = Builder::new("exchange-shadow")
-        .set("AUTH_MODE", "shadow")
-        .set("AUTH_BACKEND", "descope")
-        .set("DESCOPE_BASE_URL", descope.server.url())
-        .set("DESCOPE_PROJECT_ID", PROJECT)
-        .set("DESCOPE_CLIENT_ID", "descope-client")
-        .set("DESCOPE_CLIENT_SECRET", SECRET)
-        .set("ENABLE_DESCOPE_EXCHANGE", "true")
-        .set("OIDC_AUD", AUDIENCE);
-    let site =
-        Site::start_with(builder, descope.mint.clone(), &[], |builder| builder.set("ENVOY_CONCURRENCY", 1));
+    let site = descope.site("exchange-shadow", "shadow");
     let paths: Vec<String> = (100..148).map(|n| format!("/many-{n}")).collect();
     std::thread::scope(|scope| {
         let sends: Vec<_> = paths

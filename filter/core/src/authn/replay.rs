@@ -49,9 +49,10 @@ pub enum Bucket {
 #[must_use]
 pub fn bucket_of(one: &OneUse, secret: &[u8; 32]) -> usize {
     const SHARE: usize = BUCKETS / SHARES;
-    let [share, ..] = sha256(&[secret, b"signer", &one.signer]);
-    let [low, high, ..] = sha256(&[secret, b"use", &one.key]);
-    let share = usize::from(share).checked_rem(SHARES).unwrap_or(0);
+    // The signer is a hash already; which part is whose is no secret worth another one.
+    let [signer, ..] = one.signer;
+    let [low, high, ..] = sha256(&[secret, &one.key]);
+    let share = usize::from(signer).checked_rem(SHARES).unwrap_or(0);
     let place = usize::from(u16::from_le_bytes([low, high])).checked_rem(SHARE).unwrap_or(0);
     share.saturating_mul(SHARE).saturating_add(place)
 }

@@ -30,14 +30,6 @@ pub(super) const KEYS_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a body that is to be judged may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a request says who it is by, copied from its headers.
-pub(super) struct Credentials {
-    /// The bearer token.
-    pub(super) token: Option<Box<str>>,
-    /// The headers, where there is a message signature to be checked.
-    pub(super) message: Option<Vec<(String, Vec<u8>)>>,
-}
-
 /// How much of the body is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
@@ -53,7 +45,11 @@ enum Body {
 
 /// A request that is being judged.
 pub(super) struct Pending {
-    credentials: Credentials,
+    /// The bearer token.
+    token: Option<Box<str>>,
+    /// The headers, where a message signature in them is still to be verified: copied when the request has
+    /// to wait before that, and not before.
+    message: Option<Vec<(String, Vec<u8>)>>,
     user_agent: Box<[u8]>,
     path: Box<str>,
     route: RoutePolicy,
@@ -86,7 +82,7 @@ impl core::fmt::Debug for Pending {
 
 impl Pending {
     pub(super) fn new(
-        credentials: Credentials,
+        token: Option<Box<str>>,
         head: &RequestHead<'_>,
         pairs: &Pairs,
         path: &str,
@@ -94,7 +90,8 @@ impl Pending {
         end_of_stream: bool,
     ) -> Self {
         Self {
-            credentials,
+            token,
+            message: None,
             user_agent: head.user_agent.into(),
             path: path.into(),
             route,
@@ -113,14 +110,38 @@ impl Pending {
         }
     }
 
-    /// Goes as far as it can.
-    pub(super) fn advance(
+    /// Goes as far as it can while its headers are there; `signed` are they, if there is a message signature
+    /// in them.
+    pub(super) fn begin(
         mut self: Box<Self>,
         env: &mut Env<'_>,
+        signed: Option<&Pairs>,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
-        if self.verified.is_none() {
-            match self.verify(env)? {
+        let next = self.verify(env, signed)?;
+        if !matches!(next, Next::Verified(_)) {
+            self.message = signed.map(<[_]>::to_vec);
+        }
+        self.go_on(env, Some(next), out)
+    }
+
+    /// Goes as far as it can.
+    fn advance(self: Box<Self>, env: &mut Env<'_>, out: &mut dyn Output) -> Result<(Stream, Flow), Stop> {
+        let next = match self.verified {
+            Some(_) => None,
+            None => Some(self.verify(env, self.message.as_deref())?),
+        };
+        self.go_on(env, next, out)
+    }
+
+    fn go_on(
+        mut self: Box<Self>,
+        env: &mut Env<'_>,
+        next: Option<Next>,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        if let Some(next) = next {
+            match next {
                 Next::Verified(verified) => {
                     let (policy, route) = (env.policy, self.route);
                     if let Some(scope) = policy.missing_scope(&verified.identity, verified.source, route) {
@@ -133,11 +154,7 @@ impl Pending {
                     return if env.now < deadline {
                         Ok((Stream::FetchingKeys(self), Flow::Pause))
                     } else {
-                        Err(Stop::late(
-                            env,
-                            self.credentials.token.as_deref(),
-                            self.credentials.message.is_some(),
-                        ))
+                        Err(Stop::late(env, self.token.as_deref(), self.message.is_some()))
                     };
                 }
                 Next::Exchange(at, issuer) => return self.ask_exchange(env, at, &issuer, out),
@@ -254,7 +271,7 @@ impl Pending {
         out: &mut dyn Output,
         go_on: impl FnOnce(Box<Self>, &mut Env<'_>, &mut dyn Output) -> Result<(Stream, Flow), Stop>,
     ) -> Result<(Stream, Flow), Stop> {
-        let (route, has_credential) = (self.route, self.credentials.token.is_some());
+        let (route, has_credential) = (self.route, self.token.is_some());
         go_on(self, env, out).or_else(|stop| shadow::instead_of(stop, env, route, has_credential, out))
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::forward::{Forwarding, forward, strip_credential};
-use super::pending::{Credentials, Pending};
+use super::pending::Pending;
 use super::stop::Stop;
 use super::{Effect, Env, Flow, Output, Stream, memo, shadow};
 use crate::authn::Refusal;
@@ -51,10 +51,10 @@ impl Idle {
             return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
         }
         let has_credential = head.authorization != Field::Absent;
-        let step = match credentials(env, &head, is_signed, pairs) {
-            Ok(credentials) => {
-                let pending = Pending::new(credentials, &head, pairs, path, route, end_of_stream);
-                Box::new(pending).advance(env, out)
+        let step = match token(env, &head, is_signed) {
+            Ok(token) => {
+                let pending = Pending::new(token, &head, pairs, path, route, end_of_stream);
+                Box::new(pending).begin(env, is_signed.then_some(pairs), out)
             }
             Err(refusal) => Err(Stop::Refused(refusal)),
         };
@@ -62,25 +62,18 @@ impl Idle {
     }
 }
 
-/// What the request says who it is by. All of it must be true.
-fn credentials(
-    env: &Env<'_>,
-    head: &RequestHead<'_>,
-    is_signed: bool,
-    pairs: &Pairs,
-) -> Result<Credentials, Refusal> {
-    let message = is_signed.then(|| pairs.to_vec());
-    let token = match bearer(head.authorization) {
-        Ok(token) => Some(token.into()),
-        Err(Refusal::CredentialMissing) if is_signed => None,
+/// The request's token; a signed request needs none.
+fn token(env: &Env<'_>, head: &RequestHead<'_>, is_signed: bool) -> Result<Option<Box<str>>, Refusal> {
+    match bearer(head.authorization) {
+        Ok(token) => Ok(Some(token.into())),
+        Err(Refusal::CredentialMissing) if is_signed => Ok(None),
         Err(Refusal::CredentialMissing | Refusal::CredentialMalformed | Refusal::CredentialEmpty)
             if env.policy.schemes.is_rotagent_alone() =>
         {
-            return Err(Refusal::RotagentMissing);
+            Err(Refusal::RotagentMissing)
         }
-        Err(refusal) => return Err(refusal),
-    };
-    Ok(Credentials { token, message })
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// The health check, which the filter answers itself: well while there is a key to verify anyone with.

@@ -36,7 +36,7 @@ impl Pending {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         let exchange = env.policy.schemes.exchanges.get(at).ok_or(Stop::Fault)?;
-        let token = self.credentials.token.as_deref().ok_or(Stop::Fault)?;
+        let token = self.token.as_deref().ok_or(Stop::Fault)?;
         out.effect(Effect::Ask(Question {
             target: exchange.endpoint.clone(),
             content_type: "application/x-www-form-urlencoded",
@@ -63,7 +63,7 @@ impl Pending {
                 }
                 // RFC 6749 section 5.2: the endpoint has judged the token; anything else is its own trouble.
                 Some(Answer { status: 400 | 401 | 403, .. }) => {
-                    if let Some(token) = &self.credentials.token {
+                    if let Some(token) = &self.token {
                         env.tokens.refuse(token.as_bytes(), env.now);
                     }
                     return Err(Stop::Refused(Refusal::ExchangeRefused));

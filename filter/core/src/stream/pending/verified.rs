@@ -7,6 +7,7 @@ use crate::authn::claims::LEEWAY;
 use crate::authn::extract::Judged;
 use crate::authn::verdict::{BodyDigest, Failure, OneUse};
 use crate::authn::{Identity, Refusal, extract, httpsig};
+use crate::headers::Pairs;
 use crate::policy::RoutePolicy;
 use crate::stream::Env;
 use crate::stream::stop::Stop;
@@ -31,10 +32,10 @@ pub(super) enum Next {
 }
 
 impl Pending {
-    /// Verifies what is there to be verified.
-    pub(super) fn verify(&self, env: &mut Env<'_>) -> Result<Next, Stop> {
+    /// Verifies what is there to be verified; `signed` are the headers with a message signature in them.
+    pub(super) fn verify(&self, env: &mut Env<'_>, signed: Option<&Pairs>) -> Result<Next, Stop> {
         let mut verified: Option<Verified> = None;
-        if let Some(token) = &self.credentials.token {
+        if let Some(token) = &self.token {
             match self.verify_token(env, token) {
                 Ok(Next::Verified(of_token)) => verified = Some(of_token),
                 Ok(next) => return Ok(next),
@@ -45,7 +46,7 @@ impl Pending {
         let Some(rules) = env.policy.schemes.httpsig.as_ref() else {
             return verified.map(Next::Verified).ok_or(Stop::Fault);
         };
-        if let Some(pairs) = &self.credentials.message {
+        if let Some(pairs) = signed {
             let required = self.route.rules.and_then(|at| env.policy.rules.get(at));
             let required = required.and_then(|rules| rules.components.as_deref());
             let hmac = env.policy.schemes.hmac.as_ref();
