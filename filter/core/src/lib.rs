@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod headers;
 pub mod json;
 pub mod keys;
+pub mod llm;
 pub mod policy;
 pub mod reply;
 pub mod secret;

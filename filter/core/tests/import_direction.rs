@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["clock", "headers", "json", "reply", "secret"],
     &["crypto"],
-    &["keys"],
+    &["keys", "llm", "quota", "outbox"],
     &["authn"],
-    &["stamp"],
+    &["stamp", "meter"],
     &["policy"],
     &["config"],
     &["stream"],
