@@ -27,6 +27,7 @@ pub(super) fn forward(
     let identity = &forwarding.identity;
     out.effect(Effect::SetRequestHeader(stamp::USER, identity.user().as_bytes()));
     out.effect(Effect::SetRequestHeader(stamp::SESSION, &forwarding.session));
+    out.effect(Effect::SetRequestHeader(stamp::CREDENTIAL, identity.credential().name().as_bytes()));
     if let Some(agent) = identity.agent() {
         out.effect(Effect::SetRequestHeader(stamp::AGENT, agent.as_bytes()));
     }
