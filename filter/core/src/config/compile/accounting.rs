@@ -1,0 +1,191 @@
+//! What calls may cost: limits, where they live, and who is told.
+
+use super::schemes::user_pattern;
+use super::{Errors, check_target, target};
+use crate::authn::grants::UserPattern;
+use crate::config::accounting::{
+    AccountingConfig, Consistency, LimitConfig, RouteTokensConfig, WindowConfig, WindowsConfig,
+};
+use crate::config::{PluginConfig, TargetConfig};
+use crate::keys::discovery::Target;
+use crate::llm::bpe::Encoding;
+use crate::policy::accounting::{Accounting, LimitRule, RouteTokens};
+use crate::policy::model::Whom;
+use crate::quota::{Home, Limit, Window};
+use crate::secret::Secret;
+
+/// The most limits; each is looked at for a new token.
+const MAX_LIMITS: usize = 256;
+/// A day: what is longer is a calendar's.
+const MAX_SLIDING_SECONDS: u64 = 86_400;
+/// So much that nothing which is added to it overflows.
+const MAX_TOKENS: u64 = 1_000_000_000_000;
+/// A body is held in Envoy's memory, and its connection's.
+const MAX_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
+/// More than any model answers.
+const MAX_OUTPUT: u64 = 10_000_000;
+
+pub(super) fn accounting(
+    config: &PluginConfig,
+    secret: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Errors,
+) -> Option<Accounting> {
+    let accounting = config.accounting.as_ref()?;
+    if accounting.limits.len() > MAX_LIMITS {
+        errors.add("accounting.limits", format!("at most {MAX_LIMITS}"));
+    }
+    if !(1024..=MAX_REQUEST_BYTES).contains(&accounting.max_request_bytes) {
+        errors.add("accounting.max_request_bytes", format!("must be from 1024 to {MAX_REQUEST_BYTES}"));
+    }
+    if !(1..=MAX_OUTPUT).contains(&accounting.default_output) {
+        errors.add("accounting.default_output", format!("must be from 1 to {MAX_OUTPUT}"));
+    }
+    let encoding = accounting.encoding.as_deref().and_then(|name| {
+        let encoding = Encoding::parse(name);
+        if encoding.is_none() {
+            errors.add("accounting.encoding", format!("{name:?} is neither cl100k_base nor o200k_base"));
+        }
+        encoding
+    });
+    let limits: Vec<LimitRule> = accounting
+        .limits
+        .iter()
+        .enumerate()
+        .filter_map(|(at, limit)| rule(at, limit, config, accounting, errors))
+        .collect();
+    let at_control = limits.iter().any(|rule| rule.limit.home == Home::Control);
+    if config.control.target.is_none() && (at_control || accounting.ledger || accounting.openmeter.is_some())
+    {
+        errors.add(
+            "control.target",
+            "is needed for a ledger, for OpenMeter, and for limits by the day or the month",
+        );
+    }
+    Some(Accounting {
+        encoding,
+        default_output: accounting.default_output,
+        limits,
+        strict: accounting.consistency == Consistency::Strict,
+        failure_mode: accounting.failure_mode,
+        usage_injection: accounting.usage_injection,
+        usage_headers: accounting.usage_headers,
+        log_usage: accounting.log_usage,
+        usage_metrics: accounting.usage_metrics,
+        max_series: usize::try_from(accounting.max_series).unwrap_or(usize::MAX),
+        openmeter: openmeter(accounting, secret, errors),
+        ledger: accounting.ledger,
+        chat_is_openai: accounting.chat_is_openai,
+    })
+}
+
+fn rule(
+    at: usize,
+    limit: &LimitConfig,
+    config: &PluginConfig,
+    accounting: &AccountingConfig,
+    errors: &mut Errors,
+) -> Option<LimitRule> {
+    let path = |field: &str| format!("accounting.limits[{at}].{field}");
+    let is_fit = (1..=64).contains(&limit.name.len())
+        && limit
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
+    if !is_fit {
+        errors.add(path("name"), "must be 1 to 64 lower-case letters, digits, '-' and '_'");
+    }
+    if accounting.limits.iter().take(at).any(|earlier| earlier.name == limit.name) {
+        errors.add(path("name"), "stands here twice");
+    }
+    if !(1..=MAX_TOKENS).contains(&limit.tokens) {
+        errors.add(path("tokens"), format!("must be from 1 to {MAX_TOKENS}"));
+    }
+    let whom = match (&limit.user, &limit.claim) {
+        (None, None) => None,
+        (Some(user), None) => Some(Whom::User(user_pattern(&path("user"), user, errors))),
+        (None, Some(claim)) => {
+            let mapped = config.issuers.iter().flat_map(|issuer| &issuer.claim_headers);
+            if !mapped.into_iter().any(|mapping| mapping.header == claim.header) {
+                errors.add(path("claim.header"), "no issuer's claim travels in that header");
+            }
+            Some(Whom::Claim { header: claim.header.as_str().into(), value: claim.value.as_str().into() })
+        }
+        (Some(_), Some(_)) => {
+            errors.add(path("user"), "user and claim exclude each other: give each an entry of its own");
+            return None;
+        }
+    };
+    for (field, value) in [("project", &limit.project), ("model", &limit.model)] {
+        if value.as_deref().is_some_and(|value| value.is_empty() || value.len() > 128) {
+            errors.add(path(field), "must be 1 to 128 characters");
+        }
+    }
+    let window = match limit.window {
+        WindowConfig::Sliding(seconds) if (1..=MAX_SLIDING_SECONDS).contains(&seconds) => {
+            Window::Sliding(seconds)
+        }
+        WindowConfig::Sliding(_) => {
+            errors.add(path("window"), format!("must be from 1 to {MAX_SLIDING_SECONDS} seconds"));
+            return None;
+        }
+        WindowConfig::Day => Window::Day,
+        WindowConfig::Month => Window::Month,
+    };
+    let home = match (window, accounting.windows) {
+        (Window::Sliding(_), WindowsConfig::Envoy) => Home::Shared,
+        _ => Home::Control,
+    };
+    Some(LimitRule {
+        whom,
+        project: limit.project.as_deref().map(Into::into),
+        model: limit.model.as_deref().map(UserPattern::new),
+        is_shared: limit.shared,
+        limit: Limit { name: limit.name.as_str().into(), tokens: limit.tokens, window, home },
+    })
+}
+
+fn openmeter(
+    accounting: &AccountingConfig,
+    secret: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Errors,
+) -> Option<(Target, Secret)> {
+    let openmeter = accounting.openmeter.as_ref()?;
+    let at: &TargetConfig = &openmeter.target;
+    check_target("accounting.openmeter.target", at, errors);
+    let name = &openmeter.key_env;
+    match secret(name) {
+        Some(key) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Some((target(at), Secret::new(format!("Bearer {key}").into_bytes())))
+        }
+        _ => {
+            errors.add(
+                "accounting.openmeter.key_env",
+                format!("the VM's environment variable {name} holds no key"),
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn route_tokens(path: &str, tokens: &RouteTokensConfig, errors: &mut Errors) -> RouteTokens {
+    if tokens.flat_charge.is_some_and(|charge| !(1..=MAX_TOKENS).contains(&charge)) {
+        errors.add(format!("{path}.flat_charge"), format!("must be from 1 to {MAX_TOKENS}"));
+    }
+    let is_field = |field: &str| {
+        (1..=64).contains(&field.len())
+            && field.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+    };
+    if tokens.cap_field.as_deref().is_some_and(|field| !is_field(field)) {
+        errors.add(
+            format!("{path}.cap_field"),
+            "must be a member's name, such as max_completion_tokens or options.num_predict",
+        );
+    }
+    RouteTokens {
+        count: tokens.count,
+        usage_injection: tokens.usage_injection,
+        cap_field: tokens.cap_field.as_deref().map(Into::into),
+        failure_mode: tokens.failure_mode,
+        flat_charge: tokens.flat_charge,
+    }
+}

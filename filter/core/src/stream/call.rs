@@ -1,0 +1,99 @@
+//! A model call: what is known of it from its headers to its end, and what it costs.
+//!
+//! 1. [`admission`]: its body is read as it comes, tokens are reserved, and it goes on.
+//! 2. [`delivery`]: its answer is read as it passes, and ended where its budget is.
+//! 3. [`settlement`]: when it is over, whoever ended it, the reservation is settled and a record is made.
+//!
+//! Text never has more tokens than bytes, so bytes stand in for tokens where they decide nothing.
+
+pub(super) mod admission;
+mod delivery;
+mod head;
+pub mod over;
+mod prompt;
+mod settlement;
+
+use std::rc::Rc;
+
+use crate::authn::Identity;
+use crate::clock::UnixMillis;
+use crate::llm::bpe::Encoding;
+use crate::llm::response::ResponseReader;
+use crate::llm::shape::Shape;
+use crate::policy::accounting::Accounts;
+use crate::quota::book::Hold;
+
+pub(super) use admission::{Admission, Reserving};
+pub(super) use head::CallHead;
+use prompt::Prompt;
+
+/// A call that has gone upstream.
+pub(super) struct Call {
+    identity: Rc<Identity>,
+    accounts: Accounts,
+    project: Box<str>,
+    request_id: Box<str>,
+    /// The path, where it may name the model.
+    path: Box<str>,
+    started: UnixMillis,
+    shape: Shape,
+    encoding: Encoding,
+    /// The model that the request names.
+    model: Box<str>,
+    is_streamed: bool,
+    prompt: Prompt,
+    /// What was reserved; `None`: no limit is about the call, or nobody could be asked.
+    hold: Option<Hold>,
+    /// How much of the hold is for the answer, in tokens.
+    for_output: u64,
+    /// What the call costs whatever is in it.
+    flat: Option<u64>,
+    /// Whether the usage of the stream was asked for on the client's behalf.
+    asked_for_usage: bool,
+    /// Whether control has been asked for more, and has not answered.
+    is_asking: bool,
+    answer: Answer,
+}
+
+/// What is known of the answer.
+#[derive(Default)]
+struct Answer {
+    /// 0: there is none yet.
+    status: u16,
+    reader: Option<ResponseReader>,
+    /// Whether it is held back until it is whole.
+    is_kept: bool,
+    /// Whether its coding cannot be read.
+    is_encoded: bool,
+    /// The end of an error's text, in which a word is looked for.
+    refusal: Vec<u8>,
+    first_text: Option<UnixMillis>,
+    /// Whether all of it has passed.
+    is_whole: bool,
+    cut: Cut,
+}
+
+/// Whether an answer was ended before its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Cut {
+    /// It was not.
+    #[default]
+    No,
+    /// It is to be, at the end of the event that is passing.
+    Due,
+    /// Its last event has been written; what follows is dropped.
+    Done,
+    /// The stream has been reset.
+    Reset,
+}
+
+impl core::fmt::Debug for Call {
+    /// Nothing of what was said.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Call")
+            .field("shape", &self.shape)
+            .field("status", &self.answer.status)
+            .field("cut", &self.answer.cut)
+            .finish_non_exhaustive()
+    }
+}

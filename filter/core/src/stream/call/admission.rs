@@ -1,0 +1,498 @@
+//! Before a call goes upstream: its body is read, what it may cost is reserved, and it is edited if need be.
+
+use core::time::Duration;
+use std::rc::Rc;
+
+use super::head::{CallHead, Kind, route_tokens};
+use super::over::{self, OverLimit};
+use super::prompt::{self, Meter, Prompt};
+use super::{Answer, Call};
+use crate::clock::UnixMillis;
+use crate::config::accounting::{FailureMode, UsageInjection};
+use crate::llm::bpe::Encoding;
+use crate::llm::edit::{self, Edits};
+use crate::llm::request::{RequestFacts, RequestReader};
+use crate::llm::shape::Shape;
+use crate::policy::RoutePolicy;
+use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
+use crate::policy::route::Destination;
+use crate::quota::book::{Hold, Need, Taken};
+use crate::stamp::assertion::Assertion;
+use crate::stream::forward::{Forwarding, forward};
+use crate::stream::stop::Stop;
+use crate::stream::{Effect, Env, Flow, Output, Stream};
+
+/// A prompt above this many bytes is counted as it comes, so that none of it is kept.
+pub(super) const COUNTED_ABOVE: u64 = 32 * 1024;
+/// How much of a body is taken from the host at a time, in bytes.
+const READ_AT_ONCE: usize = 32 * 1024;
+/// One in so many prompts is counted although nothing asks for it, to see how far reports are off.
+const SAMPLE: u64 = 64;
+/// How long a body may take.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// How often control is asked about one call: once for its lease, and once more if another call took it.
+const MOST_ASKED: u8 = 3;
+
+/// A verified call whose body is not whole yet.
+pub(in crate::stream) struct Admission {
+    forwarding: Forwarding,
+    assertion: Option<Rc<Assertion>>,
+    route: RoutePolicy,
+    head: CallHead,
+    shape: Shape,
+    reader: RequestReader,
+    meter: Meter,
+    /// How much of the body has been read.
+    read: usize,
+    /// How much of it the host has.
+    there: usize,
+    /// What has been read, while it is measured only: to be counted later if nobody says what it was.
+    body: Option<Vec<u8>>,
+    deadline: UnixMillis,
+}
+
+/// A verified call whose body is whole, and whose budget must be asked for.
+pub(in crate::stream) struct Reserving {
+    forwarding: Forwarding,
+    assertion: Option<Rc<Assertion>>,
+    route: RoutePolicy,
+    head: CallHead,
+    shape: Shape,
+    facts: Option<RequestFacts>,
+    encoding: Encoding,
+    prompt: Prompt,
+    /// The body's size.
+    size: usize,
+    /// How often control has been asked.
+    asked: u8,
+}
+
+impl core::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Admission").field("shape", &self.shape).field("read", &self.read).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for Reserving {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Reserving").field("shape", &self.shape).field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+/// What is let go when everything but its cost has been judged. `body` says how much of it the host has, and
+/// whether that is all.
+pub(in crate::stream) fn admit(
+    env: &mut Env<'_>,
+    route: RoutePolicy,
+    forwarding: Forwarding,
+    assertion: Option<Rc<Assertion>>,
+    head: Option<CallHead>,
+    body: (usize, bool),
+    out: &mut dyn Output,
+) -> Result<(Stream, Flow), Stop> {
+    if route.to == Destination::Quota {
+        return quota_of(env, &forwarding, out);
+    }
+    let (Some(accounting), Some(head)) = (&env.policy.accounting, head) else {
+        return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
+    };
+    let tokens = route_tokens(env.policy, route);
+    let shape = match head.kind {
+        Kind::Call(shape) => shape,
+        Kind::Opaque => return admit_opaque(env, route, forwarding, assertion, head, out),
+    };
+    if head.is_encoded {
+        return Err(Stop::BodyEncoded);
+    }
+    let max = env.policy.max_request_bytes;
+    if head.content_length.is_some_and(|length| length > max as u64) || body.0 > max {
+        return Err(Stop::BodyTooLarge(max));
+    }
+    if !env.has_room && failure_mode(accounting, tokens) == FailureMode::Deny {
+        return Err(Stop::RecordsFull);
+    }
+    let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
+    let is_sample = env.next_call() % SAMPLE == 0;
+    let meter = match is_long || is_sample {
+        // The model may follow; what most models have is what is guessed until then.
+        true => Meter::counting(accounting.encoding.unwrap_or(Encoding::Cl100k)),
+        false => Meter::Bytes(0),
+    };
+    let reader = RequestReader::new(shape, &head.path);
+    let kept = meter.encoding().is_none().then(Vec::new);
+    let admission = Box::new(Admission {
+        forwarding,
+        assertion,
+        route,
+        head,
+        shape,
+        reader,
+        meter,
+        read: 0,
+        there: body.0,
+        body: kept,
+        deadline: env.now.after(BODY_DEADLINE),
+    });
+    if body.1 {
+        return admission.on_whole_body(env, out);
+    }
+    Ok((Stream::Counting(admission), Flow::Pause))
+}
+
+/// What has no body that could be read: a limit lets it pass for a price that the operator has named.
+fn admit_opaque(
+    env: &mut Env<'_>,
+    route: RoutePolicy,
+    forwarding: Forwarding,
+    assertion: Option<Rc<Assertion>>,
+    head: CallHead,
+    out: &mut dyn Output,
+) -> Result<(Stream, Flow), Stop> {
+    let flat = route_tokens(env.policy, route).and_then(|tokens| tokens.flat_charge);
+    let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
+    let is_limited = forwarding
+        .accounts
+        .iter()
+        .any(|(at, _)| accounting.limits.get(*at).is_some_and(|rule| rule.covers(&head.project, None)));
+    match (is_limited, flat) {
+        (true, None) => Err(Stop::Uncountable),
+        (false, None) => Ok(forward(env, route, forwarding, assertion.as_deref(), out)),
+        (_, Some(flat)) => {
+            let prompt = Prompt { bound: flat, exact: Some(flat), body: None };
+            let reserving = Reserving {
+                forwarding,
+                assertion,
+                route,
+                head,
+                shape: Shape::Unknown,
+                facts: None,
+                encoding: Encoding::Cl100k,
+                prompt,
+                size: 0,
+                asked: 0,
+            };
+            Box::new(reserving).reserve(env, out)
+        }
+    }
+}
+
+fn failure_mode(accounting: &Accounting, tokens: Option<&RouteTokens>) -> FailureMode {
+    tokens.and_then(|tokens| tokens.failure_mode).unwrap_or(accounting.failure_mode)
+}
+
+/// `GET /v1/quota/me`.
+fn quota_of(
+    env: &mut Env<'_>,
+    forwarding: &Forwarding,
+    out: &mut dyn Output,
+) -> Result<(Stream, Flow), Stop> {
+    let limits = env.policy.accounting.as_ref().map_or(&[][..], |accounting| &accounting.limits);
+    let needs: Vec<Need<'_>> = forwarding
+        .accounts
+        .iter()
+        .filter_map(|(at, key)| Some(Need { key: *key, limit: &limits.get(*at)?.limit }))
+        .collect();
+    let views = env.quota.view(&needs, env.now, env.windows).ok_or(Stop::QuotaUnavailable)?;
+    let views: Vec<_> = needs.iter().map(|need| need.limit).zip(views).collect();
+    out.effect(Effect::Reply(over::view(&views)));
+    Ok((Stream::Replied, Flow::Pause))
+}
+
+impl Admission {
+    pub(in crate::stream) fn deadline(&self) -> UnixMillis {
+        self.deadline
+    }
+
+    /// More of the body is there: `size` is how much the host has.
+    pub(in crate::stream) fn on_body(
+        mut self: Box<Self>,
+        env: &mut Env<'_>,
+        size: usize,
+        end: bool,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        self.there = size;
+        self.take(env)?;
+        if end { self.on_whole_body(env, out) } else { Ok((Stream::Counting(self), Flow::Pause)) }
+    }
+
+    /// A while has passed.
+    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &Env<'_>) -> Result<(Stream, Flow), Stop> {
+        if env.now >= self.deadline {
+            return Err(Stop::BodyLate);
+        }
+        Ok((Stream::Counting(self), Flow::Pause))
+    }
+
+    /// Reads what has not been read, in pieces.
+    fn take(&mut self, env: &Env<'_>) -> Result<(), Stop> {
+        if self.there > env.policy.max_request_bytes {
+            return Err(Stop::BodyTooLarge(env.policy.max_request_bytes));
+        }
+        while self.read < self.there {
+            let size = self.there.saturating_sub(self.read).min(READ_AT_ONCE);
+            let piece = (env.body)(self.read, size);
+            // Less than the host said would pass for less than there is.
+            if piece.len() != size {
+                return Err(Stop::Fault);
+            }
+            self.reader.push(&piece, &mut self.meter);
+            if let Some(body) = &mut self.body {
+                body.extend_from_slice(&piece);
+            }
+            self.read = self.read.saturating_add(size);
+        }
+        Ok(())
+    }
+
+    /// The body is whole.
+    pub(in crate::stream) fn on_whole_body(
+        mut self: Box<Self>,
+        env: &mut Env<'_>,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        self.take(env)?;
+        let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
+        let Self { forwarding, assertion, route, head, shape, reader, meter, body, read, .. } = *self;
+        let facts = reader.finish().ok();
+        let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
+        let encoding =
+            accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or(Encoding::Cl100k);
+        let overhead = facts.as_ref().map_or(0, |facts| facts.overhead);
+        let bound = meter.total().saturating_add(overhead);
+        let mut reserving = Reserving {
+            forwarding,
+            assertion,
+            route,
+            head,
+            shape: facts.as_ref().map_or(shape, |facts| facts.shape),
+            facts,
+            encoding,
+            prompt: Prompt { bound, exact: None, body: body.map(Vec::into_boxed_slice) },
+            size: read,
+            asked: 0,
+        };
+        match meter.encoding() {
+            Some(guessed) if guessed == encoding => reserving.prompt.exact = Some(bound),
+            // The guess was wrong.
+            Some(_) => reserving.count(env)?,
+            None => {}
+        }
+        let step = Box::new(reserving).reserve(env, out)?;
+        Ok(step)
+    }
+}
+
+impl Reserving {
+    /// Counts the prompt.
+    fn count(&mut self, env: &Env<'_>) -> Result<(), Stop> {
+        let counted = match &self.prompt.body {
+            Some(body) => prompt::count(self.shape, &self.head.path, self.encoding, [&**body]),
+            None => {
+                let pieces = (0..self.size).step_by(READ_AT_ONCE).map(|start| {
+                    (env.body)(start, self.size.saturating_sub(start).min(READ_AT_ONCE))
+                });
+                prompt::count(self.shape, &self.head.path, self.encoding, pieces)
+            }
+        };
+        self.prompt.exact = Some(counted);
+        self.prompt.body = None;
+        Ok(())
+    }
+
+    /// Control has answered, or will not.
+    pub(in crate::stream) fn on_answer(
+        self: Box<Self>,
+        env: &mut Env<'_>,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        let (stream, flow) = self.reserve(env, out)?;
+        if flow == Flow::Continue {
+            out.effect(Effect::Resume);
+        }
+        Ok((stream, flow))
+    }
+
+    /// Reserves what the call may cost, and lets it go.
+    fn reserve(
+        mut self: Box<Self>,
+        env: &mut Env<'_>,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        let policy = env.policy;
+        let Some(accounting) = &policy.accounting else { return Err(Stop::Fault) };
+        let accounts = Rc::clone(&self.forwarding.accounts);
+        let model = self.facts.as_ref().and_then(|facts| facts.model.as_deref());
+        let needs: Vec<Need<'_>> = needs(accounting, &accounts, &self.head.project, model);
+        let Some(smallest) = needs.iter().map(|need| need.limit.tokens).min() else {
+            return self.go(env, None, 0, out);
+        };
+        let is_flat = matches!(self.head.kind, Kind::Opaque);
+        if self.facts.is_none() && !is_flat {
+            return Err(Stop::BodyUnreadable);
+        }
+        let wanted = self.wanted_output(accounting);
+        if self.prompt.exact.is_none() {
+            let most = self.prompt.bound.saturating_add(wanted);
+            if !env.quota.leaves_half(&needs, most, env.now, env.windows) {
+                self.count(env)?;
+            }
+        }
+        let input = self.prompt.known();
+        let for_output = wanted.min(smallest.saturating_sub(input));
+        // Nobody asks for less than a token of each answer.
+        let is_too_large = input > smallest || for_output < wanted.min(self.choices());
+        let amount = match is_too_large {
+            true => smallest.saturating_add(1),
+            false => input.saturating_add(for_output),
+        };
+        match env.quota.reserve(&needs, amount, env.now, env.windows) {
+            Taken::Granted(hold) => self.go(env, Some(hold), for_output, out),
+            Taken::Refused(refused) => {
+                let over = OverLimit::of(&refused, &needs);
+                if policy.is_shadow {
+                    out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
+                    return self.go(env, None, 0, out);
+                }
+                Err(Stop::OverLimit(Box::new(over)))
+            }
+            Taken::Ask(operation) if self.asked < MOST_ASKED => {
+                self.asked = self.asked.saturating_add(1);
+                out.effect(Effect::AskLedger(operation));
+                Ok((Stream::Reserving(self), Flow::Pause))
+            }
+            Taken::Ask(_) | Taken::Unavailable => {
+                match failure_mode(accounting, route_tokens(policy, self.route)) {
+                    FailureMode::Allow => {
+                        out.effect(Effect::CountUnlimited);
+                        self.go(env, None, 0, out)
+                    }
+                    FailureMode::Deny => Err(Stop::QuotaUnavailable),
+                }
+            }
+        }
+    }
+
+    fn choices(&self) -> u64 {
+        self.facts.as_ref().map_or(1, |facts| facts.choices.max(1))
+    }
+
+    /// What the answer may cost, by what the request states or by what is assumed.
+    fn wanted_output(&self, accounting: &Accounting) -> u64 {
+        let Some(facts) = &self.facts else { return 0 };
+        if !facts.shape.has_output() {
+            return 0;
+        }
+        facts.largest_cap().unwrap_or(accounting.default_output).saturating_mul(self.choices())
+    }
+
+    /// Lets the call go, edited where it must be.
+    fn go(
+        mut self: Box<Self>,
+        env: &mut Env<'_>,
+        hold: Option<Hold>,
+        for_output: u64,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        let edits = match &self.facts {
+            Some(facts) => self.edits(env, facts, hold.is_some(), for_output),
+            None => Edits::default(),
+        };
+        let mut asked_for_usage = edits.include_usage;
+        if !edits.is_empty() {
+            let edited = self.facts.as_ref().filter(|_| !self.head.is_bound).and_then(|facts| {
+                match &self.prompt.body {
+                    Some(body) => edit::edit(body, facts, &edits),
+                    None => edit::edit(&(env.body)(0, self.size), facts, &edits),
+                }
+            });
+            match edited {
+                Some(body) => {
+                    out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
+                    out.effect(Effect::ReplaceRequestBody(body));
+                }
+                // The engine would answer more than there is budget for.
+                None if edits.lower_caps.is_some() => {
+                    if let Some(hold) = hold {
+                        env.quota.settle(hold, 0, env.now);
+                    }
+                    return Err(Stop::CapBound);
+                }
+                None => asked_for_usage = false,
+            }
+        }
+        if self.head.accepts_coding && self.facts.is_some() {
+            out.effect(Effect::SetRequestHeader("accept-encoding", b"identity"));
+        }
+        if self.prompt.exact.is_some() {
+            self.prompt.body = None;
+        }
+        let Self { mut forwarding, assertion, route, head, shape, facts, encoding, prompt, .. } = *self;
+        let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
+        forwarding.call = Some(Box::new(Call {
+            identity: Rc::clone(&forwarding.identity),
+            accounts: Rc::clone(&forwarding.accounts),
+            project: head.project,
+            request_id: head.request_id,
+            path: head.path,
+            started: env.now,
+            shape,
+            encoding,
+            is_streamed: facts.as_ref().is_some_and(|facts| facts.is_streamed),
+            model: facts.and_then(|facts| facts.model).unwrap_or_default(),
+            prompt,
+            hold,
+            for_output,
+            flat,
+            asked_for_usage,
+            is_asking: false,
+            answer: Answer::default(),
+        }));
+        Ok(forward(env, route, forwarding, assertion.as_deref(), out))
+    }
+
+    /// What must change in the body.
+    fn edits(&self, env: &Env<'_>, facts: &RequestFacts, is_held: bool, for_output: u64) -> Edits {
+        let tokens = route_tokens(env.policy, self.route);
+        let general = env.policy.accounting.as_ref().map(|accounting| accounting.usage_injection);
+        let injects = match tokens.and_then(|tokens| tokens.usage_injection).or(general) {
+            Some(UsageInjection::On) => true,
+            Some(UsageInjection::Auto) => !env.refuses_stream_options,
+            Some(UsageInjection::Off) | None => false,
+        };
+        let include_usage = injects
+            && facts.is_streamed
+            && !facts.includes_usage
+            && matches!(self.shape, Shape::OpenAiChat | Shape::OpenAiCompletions)
+            && !self.head.is_bound;
+        let mut edits = Edits { include_usage, ..Edits::default() };
+        if is_held && facts.shape.has_output() {
+            let cap = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
+            match facts.largest_cap() {
+                Some(stated) if stated > cap => edits.lower_caps = Some(cap),
+                Some(_) => {}
+                None if facts.is_streamed || self.head.is_bound => {}
+                None => {
+                    let field = tokens.and_then(|tokens| tokens.cap_field.as_deref());
+                    edits.insert_cap =
+                        field.or_else(|| self.shape.cap_field()).map(|field| (field.into(), cap));
+                }
+            }
+        }
+        edits
+    }
+}
+
+/// The limits that a call counts against.
+fn needs<'a>(
+    accounting: &'a Accounting,
+    accounts: &Accounts,
+    project: &str,
+    model: Option<&str>,
+) -> Vec<Need<'a>> {
+    let needs = accounts.iter().filter_map(|(at, key)| {
+        let rule = accounting.limits.get(*at)?;
+        rule.covers(project, model).then_some(Need { key: *key, limit: &rule.limit })
+    });
+    needs.collect()
+}
