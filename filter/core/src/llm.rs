@@ -4,5 +4,6 @@
 //! never changes a number.
 
 pub mod bpe;
+pub mod scan;
 pub mod shape;
 pub mod usage;

@@ -149,14 +149,14 @@ pub enum Effect<'a> {
     RemoveRequestHeader(&'a str),
     /// Remove a request trailer.
     RemoveRequestTrailer(&'a str),
-    /// Put another body into the request, in place of all that the host has kept.
-    ReplaceRequestBody(Vec<u8>),
+    /// Put another body into the request, in place of all of it, so many bytes, that the host has kept.
+    ReplaceRequestBody(usize, Vec<u8>),
     /// Set a response header, in place of all of its name.
     SetResponseHeader(&'static str, &'a [u8]),
     /// Remove a response header.
     RemoveResponseHeader(&'static str),
-    /// Put other bytes in place of those of the response's body that are passing.
-    ReplaceResponseBody(Vec<u8>),
+    /// Put other bytes in place of those of the response's body, so many, that are passing.
+    ReplaceResponseBody(usize, Vec<u8>),
     /// Break the stream off.
     ResetStream,
     /// Ask control about limits; [`Input::LedgerAnswered`] follows.
@@ -190,8 +190,8 @@ impl core::fmt::Debug for Effect<'_> {
             Self::RemoveRequestTrailer(name) => write!(f, "RemoveRequestTrailer({name})"),
             Self::SetResponseHeader(name, _) => write!(f, "SetResponseHeader({name})"),
             Self::RemoveResponseHeader(name) => write!(f, "RemoveResponseHeader({name})"),
-            Self::ReplaceRequestBody(body) => write!(f, "ReplaceRequestBody({} bytes)", body.len()),
-            Self::ReplaceResponseBody(body) => write!(f, "ReplaceResponseBody({} bytes)", body.len()),
+            Self::ReplaceRequestBody(_, body) => write!(f, "ReplaceRequestBody({} bytes)", body.len()),
+            Self::ReplaceResponseBody(_, body) => write!(f, "ReplaceResponseBody({} bytes)", body.len()),
             Self::ResetStream => f.write_str("ResetStream"),
             Self::AskLedger(_) => f.write_str("AskLedger"),
             Self::CountUnlimited => f.write_str("CountUnlimited"),

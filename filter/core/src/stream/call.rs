@@ -63,6 +63,8 @@ struct Answer {
     reader: Option<ResponseReader>,
     /// Whether it is held back until it is whole.
     is_kept: bool,
+    /// How much of it has been read, while it is held back.
+    seen: usize,
     /// Whether its coding cannot be read.
     is_encoded: bool,
     /// The end of an error's text, in which a word is looked for.

@@ -409,7 +409,7 @@ impl Reserving {
             match edited {
                 Some(body) => {
                     out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
-                    out.effect(Effect::ReplaceRequestBody(body));
+                    out.effect(Effect::ReplaceRequestBody(self.size, body));
                 }
                 // The engine would answer more than there is budget for.
                 None if edits.lower_caps.is_some() => {

@@ -86,9 +86,14 @@ impl Call {
         out: &mut dyn Output,
     ) -> Flow {
         self.answer.is_whole |= end;
+        // What is held back is shown again with what has come.
+        let chunk = match self.answer.is_kept {
+            true => chunk.get(core::mem::replace(&mut self.answer.seen, chunk.len())..).unwrap_or_default(),
+            false => chunk,
+        };
         if self.answer.cut >= Cut::Done {
             if !chunk.is_empty() {
-                out.effect(Effect::ReplaceResponseBody(Vec::new()));
+                out.effect(Effect::ReplaceResponseBody(chunk.len(), Vec::new()));
             }
             if !end {
                 self.on_tick(out);
@@ -123,7 +128,7 @@ impl Call {
             }
         }
         if let Some(bytes) = changed {
-            out.effect(Effect::ReplaceResponseBody(bytes));
+            out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
         }
         if !self.answer.is_kept {
             return Flow::Continue;
