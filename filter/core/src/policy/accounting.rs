@@ -7,6 +7,7 @@ use crate::authn::grants::UserPattern;
 use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::keys::discovery::Target;
 use crate::llm::bpe::Encoding;
+use crate::llm::request::cap::CapField;
 use crate::policy::model::Whom;
 use crate::quota::{Key, Limit};
 use crate::secret::Secret;
@@ -58,14 +59,14 @@ pub struct LimitRule {
 }
 
 /// What a route says about tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteTokens {
     /// Whether its calls are counted; `None`: by the path.
     pub count: Option<bool>,
     /// In place of what is said for all.
     pub usage_injection: Option<UsageInjection>,
     /// The field in which an unstreamed call that states no cap is given one.
-    pub cap_field: Option<Box<str>>,
+    pub cap_field: Option<CapField>,
     /// In place of what is said for all.
     pub failure_mode: Option<FailureMode>,
     /// What an upgrade or a gRPC call costs, in tokens.

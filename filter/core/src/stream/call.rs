@@ -19,7 +19,7 @@ use crate::authn::Identity;
 use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
 use crate::llm::response::ResponseReader;
-use crate::llm::shape::Shape;
+use crate::llm::shape::{self, Shape};
 use crate::policy::accounting::Accounts;
 use crate::quota::book::Hold;
 
@@ -33,8 +33,8 @@ pub(super) struct Call {
     accounts: Accounts,
     project: Box<str>,
     request_id: Box<str>,
-    /// The path, where it may name the model.
-    path: Box<str>,
+    /// What the path says.
+    wire: shape::Call,
     started: UnixMillis,
     shape: Shape,
     encoding: Encoding,

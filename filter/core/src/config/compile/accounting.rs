@@ -9,6 +9,7 @@ use crate::config::accounting::{
 use crate::config::{PluginConfig, TargetConfig};
 use crate::keys::discovery::Target;
 use crate::llm::bpe::Encoding;
+use crate::llm::request::cap::CapField;
 use crate::policy::accounting::{Accounting, LimitRule, RouteTokens};
 use crate::policy::model::Whom;
 use crate::quota::{Home, Limit, Window};
@@ -171,20 +172,17 @@ pub(super) fn route_tokens(path: &str, tokens: &RouteTokensConfig, errors: &mut 
     if tokens.flat_charge.is_some_and(|charge| !(1..=MAX_TOKENS).contains(&charge)) {
         errors.add(format!("{path}.flat_charge"), format!("must be from 1 to {MAX_TOKENS}"));
     }
-    let is_field = |field: &str| {
-        (1..=64).contains(&field.len())
-            && field.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
-    };
-    if tokens.cap_field.as_deref().is_some_and(|field| !is_field(field)) {
+    let cap_field = tokens.cap_field.as_deref().map(|name| (name, CapField::parse(name)));
+    if let Some((name, None)) = cap_field {
         errors.add(
             format!("{path}.cap_field"),
-            "must be a member's name, such as max_completion_tokens or options.num_predict",
+            format!("{name:?} caps no engine's answers; max_completion_tokens or options.num_predict do"),
         );
     }
     RouteTokens {
         count: tokens.count,
         usage_injection: tokens.usage_injection,
-        cap_field: tokens.cap_field.as_deref().map(Into::into),
+        cap_field: cap_field.and_then(|(_, field)| field),
         failure_mode: tokens.failure_mode,
         flat_charge: tokens.flat_charge,
     }

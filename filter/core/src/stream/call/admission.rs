@@ -12,7 +12,7 @@ use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, Edits};
 use crate::llm::request::{RequestFacts, RequestReader};
-use crate::llm::shape::Shape;
+use crate::llm::shape::{self, Shape};
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
 use crate::policy::route::Destination;
@@ -39,8 +39,9 @@ pub(in crate::stream) struct Admission {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    shape: Shape,
     reader: RequestReader,
+    /// Whether what was read can be what it must be.
+    is_readable: bool,
     meter: Meter,
     /// How much of the body has been read.
     read: usize,
@@ -57,7 +58,6 @@ pub(in crate::stream) struct Reserving {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    shape: Shape,
     facts: Option<RequestFacts>,
     encoding: Encoding,
     prompt: Prompt,
@@ -69,13 +69,13 @@ pub(in crate::stream) struct Reserving {
 
 impl core::fmt::Debug for Admission {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Admission").field("shape", &self.shape).field("read", &self.read).finish_non_exhaustive()
+        f.debug_struct("Admission").field("read", &self.read).finish_non_exhaustive()
     }
 }
 
 impl core::fmt::Debug for Reserving {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Reserving").field("shape", &self.shape).field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("Reserving").field("asked", &self.asked).finish_non_exhaustive()
     }
 }
 
@@ -97,9 +97,8 @@ pub(in crate::stream) fn admit(
         return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
     };
     let tokens = route_tokens(env.policy, route);
-    let shape = match head.kind {
-        Kind::Call(shape) => shape,
-        Kind::Opaque => return admit_opaque(env, route, forwarding, assertion, head, out),
+    let Kind::Call(call) = &head.kind else {
+        return admit_opaque(env, route, forwarding, assertion, head, out);
     };
     if head.is_encoded {
         return Err(Stop::BodyEncoded);
@@ -113,20 +112,19 @@ pub(in crate::stream) fn admit(
     }
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
     let is_sample = env.next_call() % SAMPLE == 0;
-    let meter = match is_long || is_sample {
-        // The model may follow; what most models have is what is guessed until then.
-        true => Meter::counting(accounting.encoding.unwrap_or(Encoding::Cl100k)),
-        false => Meter::Bytes(0),
-    };
-    let reader = RequestReader::new(shape, &head.path);
-    let kept = meter.encoding().is_none().then(Vec::new);
+    // The model may follow; what it would be counted in if it were unknown is guessed until then.
+    let guess = call.model.as_deref().and_then(Encoding::of_model).unwrap_or_default();
+    let guess = accounting.encoding.unwrap_or(guess);
+    let meter = Meter::new((is_long || is_sample).then_some(guess));
+    let reader = RequestReader::new(call.clone());
+    let kept = (!is_long).then(Vec::new);
     let admission = Box::new(Admission {
         forwarding,
         assertion,
         route,
         head,
-        shape,
         reader,
+        is_readable: true,
         meter,
         read: 0,
         there: body.0,
@@ -164,7 +162,6 @@ fn admit_opaque(
                 assertion,
                 route,
                 head,
-                shape: Shape::Unknown,
                 facts: None,
                 encoding: Encoding::Cl100k,
                 prompt,
@@ -236,7 +233,9 @@ impl Admission {
             if piece.len() != size {
                 return Err(Stop::Fault);
             }
-            self.reader.push(&piece, &mut self.meter);
+            if self.is_readable {
+                self.is_readable = self.reader.push(&piece, &mut self.meter).is_ok();
+            }
             if let Some(body) = &mut self.body {
                 body.extend_from_slice(&piece);
             }
@@ -253,51 +252,51 @@ impl Admission {
     ) -> Result<(Stream, Flow), Stop> {
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
-        let Self { forwarding, assertion, route, head, shape, reader, meter, body, read, .. } = *self;
-        let facts = reader.finish().ok();
+        let Self { forwarding, assertion, route, head, reader, is_readable, meter, body, read, .. } = *self;
+        let facts = if is_readable { reader.finish().ok() } else { None };
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
-        let encoding =
-            accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or(Encoding::Cl100k);
-        let overhead = facts.as_ref().map_or(0, |facts| facts.overhead);
-        let bound = meter.total().saturating_add(overhead);
-        let mut reserving = Reserving {
+        let encoding = accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or_default();
+        let counted = meter.encoding().filter(|guess| *guess == encoding);
+        let mut reserving = Box::new(Reserving {
             forwarding,
             assertion,
             route,
             head,
-            shape: facts.as_ref().map_or(shape, |facts| facts.shape),
+            prompt: Prompt {
+                bound: facts.as_ref().map_or(0, RequestFacts::prompt_bound),
+                exact: facts
+                    .as_ref()
+                    .filter(|_| counted.is_some())
+                    .map(|facts| meter.tokens.saturating_add(facts.overhead)),
+                body: body.map(Vec::into_boxed_slice),
+            },
             facts,
             encoding,
-            prompt: Prompt { bound, exact: None, body: body.map(Vec::into_boxed_slice) },
             size: read,
             asked: 0,
-        };
-        match meter.encoding() {
-            Some(guessed) if guessed == encoding => reserving.prompt.exact = Some(bound),
-            // The guess was wrong.
-            Some(_) => reserving.count(env)?,
-            None => {}
+        });
+        // The guess was wrong.
+        if meter.encoding().is_some() && counted.is_none() {
+            reserving.count(env);
         }
-        let step = Box::new(reserving).reserve(env, out)?;
-        Ok(step)
+        reserving.reserve(env, out)
     }
 }
 
 impl Reserving {
     /// Counts the prompt.
-    fn count(&mut self, env: &Env<'_>) -> Result<(), Stop> {
+    fn count(&mut self, env: &Env<'_>) {
+        let Kind::Call(call) = &self.head.kind else { return };
         let counted = match &self.prompt.body {
-            Some(body) => prompt::count(self.shape, &self.head.path, self.encoding, [&**body]),
+            Some(body) => prompt::count(call, self.encoding, [&**body]),
             None => {
                 let pieces = (0..self.size).step_by(READ_AT_ONCE).map(|start| {
                     (env.body)(start, self.size.saturating_sub(start).min(READ_AT_ONCE))
                 });
-                prompt::count(self.shape, &self.head.path, self.encoding, pieces)
+                prompt::count(call, self.encoding, pieces)
             }
         };
-        self.prompt.exact = Some(counted);
-        self.prompt.body = None;
-        Ok(())
+        self.prompt.exact = counted.or(self.prompt.exact);
     }
 
     /// Control has answered, or will not.
@@ -335,7 +334,7 @@ impl Reserving {
         if self.prompt.exact.is_none() {
             let most = self.prompt.bound.saturating_add(wanted);
             if !env.quota.leaves_half(&needs, most, env.now, env.windows) {
-                self.count(env)?;
+                self.count(env);
             }
         }
         let input = self.prompt.known();
@@ -379,11 +378,10 @@ impl Reserving {
 
     /// What the answer may cost, by what the request states or by what is assumed.
     fn wanted_output(&self, accounting: &Accounting) -> u64 {
-        let Some(facts) = &self.facts else { return 0 };
-        if !facts.shape.has_output() {
-            return 0;
+        match &self.facts {
+            Some(facts) if facts.shape.has_output() => facts.output_bound(accounting.default_output),
+            _ => 0,
         }
-        facts.largest_cap().unwrap_or(accounting.default_output).saturating_mul(self.choices())
     }
 
     /// Lets the call go, edited where it must be.
@@ -427,18 +425,22 @@ impl Reserving {
         if self.prompt.exact.is_some() {
             self.prompt.body = None;
         }
-        let Self { mut forwarding, assertion, route, head, shape, facts, encoding, prompt, .. } = *self;
+        let Self { mut forwarding, assertion, route, head, facts, encoding, prompt, .. } = *self;
+        let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
             identity: Rc::clone(&forwarding.identity),
             accounts: Rc::clone(&forwarding.accounts),
             project: head.project,
             request_id: head.request_id,
-            path: head.path,
+            wire: match head.kind {
+                Kind::Call(call) => call,
+                Kind::Opaque => Shape::Unknown.into(),
+            },
             started: env.now,
             shape,
             encoding,
-            is_streamed: facts.as_ref().is_some_and(|facts| facts.is_streamed),
+            is_streamed: facts.as_ref().is_some_and(|facts| facts.stream),
             model: facts.and_then(|facts| facts.model).unwrap_or_default(),
             prompt,
             hold,
@@ -460,23 +462,16 @@ impl Reserving {
             Some(UsageInjection::Auto) => !env.refuses_stream_options,
             Some(UsageInjection::Off) | None => false,
         };
-        let include_usage = injects
-            && facts.is_streamed
-            && !facts.includes_usage
-            && matches!(self.shape, Shape::OpenAiChat | Shape::OpenAiCompletions)
-            && !self.head.is_bound;
+        let include_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
         let mut edits = Edits { include_usage, ..Edits::default() };
         if is_held && facts.shape.has_output() {
             let cap = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
-            match facts.largest_cap() {
-                Some(stated) if stated > cap => edits.lower_caps = Some(cap),
-                Some(_) => {}
-                None if facts.is_streamed || self.head.is_bound => {}
-                None => {
-                    let field = tokens.and_then(|tokens| tokens.cap_field.as_deref());
-                    edits.insert_cap =
-                        field.or_else(|| self.shape.cap_field()).map(|field| (field.into(), cap));
-                }
+            if facts.stated_cap().is_some_and(|stated| stated > cap) {
+                edits.lower_caps = Some(cap);
+            }
+            if !facts.is_capped() && !facts.stream && !self.head.is_bound {
+                let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| facts.shape.cap_field());
+                edits.insert_cap = field.filter(|field| facts.can_cap(*field)).map(|field| (field, cap));
             }
         }
         edits

@@ -1,9 +1,9 @@
 //! What a request's headers say about what it will cost, read before they go.
 
 use crate::headers::{Pairs, RequestHead, is_attach};
-use crate::llm::shape::Shape;
+use crate::llm::shape::{self, Shape};
 use crate::meter::DEFAULT_PROJECT;
-use crate::policy::accounting::{Accounting, RouteTokens};
+use crate::policy::accounting::RouteTokens;
 use crate::policy::route::Destination;
 use crate::policy::{Policy, RoutePolicy};
 
@@ -13,10 +13,10 @@ const MAX_PROJECT_BYTES: usize = 64;
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// What kind of exchange follows the headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::stream) enum Kind {
-    /// A model call of that wire format.
-    Call(Shape),
+    /// A model call, and what its path says.
+    Call(shape::Call),
     /// Something without an end or in a form that is not read: an upgrade, or gRPC.
     Opaque,
 }
@@ -25,8 +25,6 @@ pub(in crate::stream) enum Kind {
 #[derive(Clone, Debug)]
 pub(in crate::stream) struct CallHead {
     pub(super) kind: Kind,
-    /// The path, where it may name the model.
-    pub(super) path: Box<str>,
     /// What `X-Attach-Project` says, if it can be a label.
     pub(super) project: Box<str>,
     pub(super) request_id: Box<str>,
@@ -60,17 +58,19 @@ impl CallHead {
         let kind = if head.is_upgrade || (head.method == b"POST" && is_grpc()) {
             Kind::Opaque
         } else {
-            let known = Shape::of_path(head.method, path);
-            match (counted, known) {
+            let method = core::str::from_utf8(head.method).unwrap_or_default();
+            // Where Envoy rewrites it, the engine reads it as another.
+            let is_rewritten = accounting.chat_is_openai && path == "/api/chat";
+            let path = if is_rewritten { "/v1/chat/completions" } else { path };
+            match (counted, shape::Call::of(method, path)) {
                 (Some(false), _) | (None, None) => return None,
-                (Some(true), None) if head.method == b"POST" => Kind::Call(Shape::Unknown),
+                (Some(true), None) if method == "POST" => Kind::Call(Shape::Unknown.into()),
                 (Some(true), None) => return None,
-                (_, Some(shape)) => Kind::Call(shape_at_engine(accounting, shape, path)),
+                (_, Some(call)) => Kind::Call(call),
             }
         };
         let mut this = Self {
             kind,
-            path: path.into(),
             project: DEFAULT_PROJECT.into(),
             request_id: Box::default(),
             content_length: None,
@@ -113,11 +113,6 @@ impl CallHead {
 /// What the route says about tokens.
 pub(in crate::stream) fn route_tokens(policy: &Policy, route: RoutePolicy) -> Option<&RouteTokens> {
     policy.rules.get(route.rules?)?.tokens.as_ref()
-}
-
-/// The wire format that the engine sees.
-fn shape_at_engine(accounting: &Accounting, shape: Shape, path: &str) -> Shape {
-    if accounting.chat_is_openai && path == "/api/chat" { Shape::OpenAiChat } else { shape }
 }
 
 /// A text that can stand in a log and a record as it is; otherwise nothing.

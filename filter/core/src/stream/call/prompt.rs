@@ -2,7 +2,7 @@
 
 use crate::llm::bpe::{Encoding, TextCounter};
 use crate::llm::request::{RequestReader, TextSink};
-use crate::llm::shape::Shape;
+use crate::llm::shape;
 
 /// What a prompt costs.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub(super) struct Prompt {
     pub(super) bound: u64,
     /// What it is, if it was counted.
     pub(super) exact: Option<u64>,
-    /// The body, to be counted if nobody says what it was. Never more than [`super::admission::COUNTED_ABOVE`].
+    /// The body, to be counted if nobody says what it was; of prompts that were counted as they came, nothing.
     pub(super) body: Option<Box<[u8]>>,
 }
 
@@ -22,60 +22,49 @@ impl Prompt {
     }
 }
 
-/// Counts or measures texts as they come.
-pub(super) enum Meter {
-    /// Bytes.
-    Bytes(u64),
-    /// Tokens of the texts that have ended, and the one that has not.
-    Tokens(u64, Box<TextCounter>),
+/// Counts texts as they come, if they are to be counted.
+pub(super) struct Meter {
+    /// What texts that have ended came to, in tokens.
+    pub(super) tokens: u64,
+    counter: Option<TextCounter>,
 }
 
 impl Meter {
-    pub(super) fn counting(encoding: Encoding) -> Self {
-        Self::Tokens(0, Box::new(TextCounter::new(encoding)))
+    /// `None`: nothing is counted; the reader measures by itself.
+    pub(super) fn new(encoding: Option<Encoding>) -> Self {
+        Self { tokens: 0, counter: encoding.map(TextCounter::new) }
     }
 
-    /// What it has come to: bytes or tokens.
-    pub(super) fn total(&self) -> u64 {
-        match self {
-            Self::Bytes(total) | Self::Tokens(total, _) => *total,
-        }
-    }
-
+    /// What it counts in.
     pub(super) fn encoding(&self) -> Option<Encoding> {
-        match self {
-            Self::Bytes(_) => None,
-            Self::Tokens(_, counter) => Some(counter.encoding()),
-        }
+        self.counter.as_ref().map(TextCounter::encoding)
     }
 }
 
 impl TextSink for Meter {
-    fn text(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Bytes(total) => *total = total.saturating_add(bytes.len() as u64),
-            Self::Tokens(_, counter) => counter.push(bytes),
+    fn text(&mut self, piece: &[u8]) {
+        if let Some(counter) = &mut self.counter {
+            counter.push(piece);
         }
     }
 
     fn end_text(&mut self) {
-        if let Self::Tokens(total, counter) = self {
-            *total = total.saturating_add(counter.finish());
+        if let Some(counter) = &mut self.counter {
+            self.tokens = self.tokens.saturating_add(counter.finish());
         }
     }
 }
 
-/// Counts a prompt whose body is there in pieces.
+/// Counts a prompt whose body is there in pieces; `None` if it cannot be read.
 pub(super) fn count<P: AsRef<[u8]>>(
-    shape: Shape,
-    path: &str,
+    call: &shape::Call,
     encoding: Encoding,
     pieces: impl IntoIterator<Item = P>,
-) -> u64 {
-    let (mut reader, mut meter) = (RequestReader::new(shape, path), Meter::counting(encoding));
+) -> Option<u64> {
+    let (mut reader, mut meter) = (RequestReader::new(call.clone()), Meter::new(Some(encoding)));
     for piece in pieces {
-        reader.push(piece.as_ref(), &mut meter);
+        reader.push(piece.as_ref(), &mut meter).ok()?;
     }
-    let overhead = reader.finish().map_or(0, |facts| facts.overhead);
-    meter.total().saturating_add(overhead)
+    let overhead = reader.finish().ok()?.overhead;
+    Some(meter.tokens.saturating_add(overhead))
 }

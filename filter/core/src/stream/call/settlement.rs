@@ -108,9 +108,10 @@ impl Call {
             return exact;
         }
         let counted = match self.prompt.body.take() {
-            Some(body) => prompt::count(self.shape, &self.path, self.encoding, [&*body]),
-            None => self.prompt.bound,
+            Some(body) => prompt::count(&self.wire, self.encoding, [&*body]),
+            None => None,
         };
+        let counted = counted.unwrap_or(self.prompt.bound);
         self.prompt.exact = Some(counted);
         counted
     }
