@@ -11,8 +11,9 @@ use crate::clock::UnixMillis;
 use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, Edits};
+use crate::llm::request::cap::CapField;
 use crate::llm::request::{RequestFacts, RequestReader};
-use crate::llm::shape::{self, Shape};
+use crate::llm::shape::Shape;
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
 use crate::policy::route::Destination;
@@ -379,7 +380,7 @@ impl Reserving {
     /// What the answer may cost, by what the request states or by what is assumed.
     fn wanted_output(&self, accounting: &Accounting) -> u64 {
         match &self.facts {
-            Some(facts) if facts.shape.has_output() => facts.output_bound(accounting.default_output),
+            Some(facts) if has_output(facts.shape) => facts.output_bound(accounting.default_output),
             _ => 0,
         }
     }
@@ -464,13 +465,13 @@ impl Reserving {
         };
         let include_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
         let mut edits = Edits { include_usage, ..Edits::default() };
-        if is_held && facts.shape.has_output() {
+        if is_held && has_output(facts.shape) {
             let cap = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
             if facts.stated_cap().is_some_and(|stated| stated > cap) {
                 edits.lower_caps = Some(cap);
             }
             if !facts.is_capped() && !facts.stream && !self.head.is_bound {
-                let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| facts.shape.cap_field());
+                let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
                 edits.insert_cap = field.filter(|field| facts.can_cap(*field)).map(|field| (field, cap));
             }
         }
@@ -479,7 +480,7 @@ impl Reserving {
 }
 
 /// The limits that a call counts against.
-fn needs<'a>(
+pub(super) fn needs<'a>(
     accounting: &'a Accounting,
     accounts: &Accounts,
     project: &str,
@@ -490,4 +491,20 @@ fn needs<'a>(
         rule.covers(project, model).then_some(Need { key: *key, limit: &rule.limit })
     });
     needs.collect()
+}
+
+/// Whether an answer has tokens of its own.
+const fn has_output(shape: Shape) -> bool {
+    !matches!(shape, Shape::OpenAiEmbeddings | Shape::OllamaEmbed)
+}
+
+/// The field in which an engine of that format reads a cap.
+fn cap_field(shape: Shape) -> Option<CapField> {
+    CapField::parse(match shape {
+        Shape::OpenAiChat | Shape::OpenAiCompletions | Shape::AnthropicMessages => "max_tokens",
+        Shape::OpenAiResponses => "max_output_tokens",
+        Shape::Gemini => "generationConfig.maxOutputTokens",
+        Shape::OllamaChat | Shape::OllamaGenerate => "options.num_predict",
+        Shape::OpenAiEmbeddings | Shape::OllamaEmbed | Shape::Unknown => return None,
+    })
 }
