@@ -19,6 +19,7 @@ use attach_core::config::{ClaimHeaderConfig, GrantConfig, Mode, ModelRuleConfig,
 use url::Url;
 
 pub mod access;
+pub mod accounting;
 mod check;
 pub mod document;
 pub mod env_file;
@@ -31,6 +32,7 @@ pub mod url_rules;
 mod values;
 
 pub use access::{Agent, Directory, Exchange, Hmac, HmacKey, Httpsig, Method, Rotagent, Target};
+pub use accounting::{Accounting, Metering, OpenMeter};
 pub use problem::{Invalid, Problem};
 pub use secret::Secret;
 
@@ -129,6 +131,8 @@ pub struct Settings {
     pub models: Vec<ModelRuleConfig>,
     /// `REDIS_URL`: where all Envoys together remember what may be used once.
     pub redis_url: Option<Secret>,
+    /// How tokens are counted, limited and reported.
+    pub accounting: Accounting,
     /// `A2A_TARGETS`.
     pub targets: Vec<Target>,
     /// `A2A_AGENTS`.

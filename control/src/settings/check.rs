@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use self::files::{read_bounded, read_env_file};
 use super::problem::{Findings, shown};
 use super::values::Values;
-use super::{Auth0, Invalid, LogLevel, Method, Secret, Settings, Sources, document, prefix};
+use super::{Accounting, Auth0, Invalid, LogLevel, Method, Secret, Settings, Sources, document, prefix};
 
 mod credentials;
 mod descope;
@@ -94,6 +94,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
         grants: document.grants,
         models: document.models,
         redis_url: check.redis_url(),
+        accounting: Accounting::default(),
         agents: check.agents(&targets),
         targets,
         methods,
