@@ -1,7 +1,8 @@
 //! The gateway's settings: one set of names, checked in one pass.
 //!
 //! 1. A value comes from a command-line flag, else the environment, else the env file, else the default.
-//!    An empty value counts as "not set", so that `ENGINE_URL= attach up` undoes a line of the env file.
+//!    An empty value counts as "not set", so that `ENGINE_URL= attach up` undoes a line of the env file; of
+//!    `METRICS_SCOPE` alone it means that no scope is needed.
 //! 2. What flat names cannot say stands in one YAML file ([`document`]). The same thing in both is an error.
 //! 3. Nothing stops at the first mistake: [`load`] returns either [`Settings`] that are right in themselves
 //!    or every [`Problem`], each with the setting, the value (never a secret) and what to write instead.

@@ -2,6 +2,7 @@
 
 use attach_core::config::accounting::{
     Consistency, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_OUTPUT, FailureMode, LimitConfig, UsageInjection,
+    WindowConfig,
 };
 use url::Url;
 
@@ -71,6 +72,43 @@ impl Accounting {
             Metering::Null | Metering::Prometheus => None,
         }
     }
+
+    /// The limits, for a person.
+    #[must_use]
+    pub fn limits_in_words(&self) -> String {
+        if self.limits.is_empty() {
+            return "none (MAX_TOKENS_PER_MIN, `limits`)".to_owned();
+        }
+        self.limits.iter().map(limit_in_words).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Who is told of usage, for a person.
+    #[must_use]
+    pub fn metering_in_words(&self) -> String {
+        match &self.metering {
+            Metering::Null => "kept by control, for GET /v1/usage (USAGE_METERING tells others)".to_owned(),
+            Metering::Prometheus => "kept by control, and counted by user and model at /metrics".to_owned(),
+            Metering::OpenMeter(openmeter) => format!("kept by control, and sent to {}", openmeter.url),
+        }
+    }
+}
+
+fn limit_in_words(limit: &LimitConfig) -> String {
+    let LimitConfig { name, tokens, .. } = limit;
+    let time = match limit.window {
+        WindowConfig::Sliding(seconds) => format!("in any {seconds} s"),
+        WindowConfig::Day => "a day".to_owned(),
+        WindowConfig::Month => "a month".to_owned(),
+    };
+    let whom = match (&limit.user, &limit.claim) {
+        (Some(user), _) => format!(" of {user}"),
+        (None, Some(claim)) => format!(" of {}: {}", claim.header, claim.value),
+        (None, None) => String::new(),
+    };
+    let project = limit.project.as_ref().map_or(String::new(), |project| format!(" in project {project}"));
+    let model = limit.model.as_ref().map_or(String::new(), |model| format!(" with {model}"));
+    let each = if limit.shared { "together" } else { "each" };
+    format!("{name}: {tokens} tokens {time}{whom}{project}{model}, {each}")
 }
 
 impl Default for Accounting {
@@ -88,5 +126,42 @@ impl Default for Accounting {
             metering: Metering::default(),
             metrics_scope: Some(DEFAULT_METRICS_SCOPE.to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attach_core::config::ClaimValueConfig;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_told_in_words() {
+        let minute = LimitConfig {
+            name: MINUTE.into(),
+            user: None,
+            claim: None,
+            project: None,
+            model: None,
+            tokens: 60_000,
+            window: WindowConfig::Sliding(60),
+            shared: false,
+        };
+        let trial = LimitConfig {
+            name: "trial".into(),
+            claim: Some(ClaimValueConfig { header: "x-attach-tenant".into(), value: "trial".into() }),
+            project: Some("lab".into()),
+            model: Some("gpt-4*".into()),
+            window: WindowConfig::Day,
+            shared: true,
+            ..minute.clone()
+        };
+        let accounting = Accounting { limits: vec![minute, trial], ..Accounting::default() };
+        assert_eq!(
+            accounting.limits_in_words(),
+            "minute: 60000 tokens in any 60 s, each; \
+             trial: 60000 tokens a day of x-attach-tenant: trial in project lab with gpt-4*, together"
+        );
+        assert!(Accounting::default().limits_in_words().starts_with("none"));
     }
 }

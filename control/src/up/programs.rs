@@ -291,6 +291,8 @@ mod tests {
         let environment = [
             ("HMAC_KEYS", key.as_str()),
             ("REDIS_URL", "redis://:hunter2@h"),
+            ("USAGE_METERING", "openmeter"),
+            ("OPENMETER_API_KEY", "om-hunter4"),
             ("AUTH_METHODS", "oidc,hmac"),
             ("OIDC_ISSUER", "https://idp.example.com/"),
             ("OIDC_AUD", "api"),
@@ -314,12 +316,15 @@ mod tests {
             ("ATTACH_HMAC_KEYS", key.as_str()),
             ("ATTACH_ASSERTION_KEY", "seed"),
             ("ATTACH_EXCHANGE_SECRET_0", "hunter3"),
+            ("ATTACH_OPENMETER_KEY", "om-hunter4"),
         ] {
             assert_eq!(find(&envoy, name).as_deref(), Some(value));
         }
         assert_eq!(find(&envoy, "REDIS_URL"), None);
         let control = programs.control(SECRET).environment;
         assert_eq!(find(&control, "REDIS_URL").as_deref(), Some("redis://:hunter2@h"));
+        // What the filter cannot deliver to OpenMeter, control does.
+        assert_eq!(find(&control, "OPENMETER_API_KEY").as_deref(), Some("om-hunter4"));
         assert_eq!(find(&control, "AUTH_METHODS").as_deref(), Some("oidc,hmac"));
         for (name, value) in &control {
             let value = value.to_string_lossy();
@@ -348,6 +353,12 @@ mod tests {
         ] {
             assert_eq!(touched(&[(setting, before)], &[(setting, after)]), expected, "{setting}");
         }
+    }
+
+    #[test]
+    fn openmeters_key_is_envoys_and_controls() {
+        let with = |key| [("USAGE_METERING", "openmeter"), ("OPENMETER_API_KEY", key)];
+        assert_eq!(touched(&with("a"), &with("b")), ["control", "envoy"]);
     }
 
     #[test]
