@@ -39,13 +39,13 @@ use crate::keys::cache::JwksCache;
 use crate::keys::discovery::Target;
 use crate::meter::UsageRecord;
 use crate::policy::Policy;
-use crate::quota::book::{Book, SharedWindows};
-use crate::quota::wire::Operation;
+use crate::quota::book::{Answered, Book, Operation};
+use crate::quota::bucket::SharedWindows;
 use crate::reply::LocalReply;
 use crate::stamp;
 use crate::stamp::assertion::AssertionCache;
 
-use call::{Admission, Call, Reserving};
+use call::{Admission, Call, Looking, Reserving};
 use forward::Forwarding;
 use memo::Tokens;
 use pending::Pending;
@@ -122,8 +122,6 @@ pub enum Input<'a> {
     Tick,
     /// What was asked has been answered; `None`: it has not, and will not be.
     Answer(Option<Answer<'a>>),
-    /// Control has answered about limits, or will not; what it said is in the [book](Env::quota).
-    LedgerAnswered,
     /// The response's headers are there, and whether they are all of it. They are only looked at where
     /// [`Machine::reads_response`] says so.
     ResponseHeaders(&'a Pairs, bool),
@@ -159,7 +157,7 @@ pub enum Effect<'a> {
     ReplaceResponseBody(usize, Vec<u8>),
     /// Break the stream off.
     ResetStream,
-    /// Ask control about limits; [`Input::LedgerAnswered`] follows.
+    /// Ask control about limits; [`Machine::ledger_answered`] follows.
     AskLedger(Operation),
     /// Count a call that goes on although nobody could be asked about its limits.
     CountUnlimited,
@@ -279,6 +277,8 @@ enum Stream {
     Counting(Box<Admission>),
     /// Control was asked whether there is budget for a call.
     Reserving(Box<Reserving>),
+    /// Control was asked how somebody's limits stand.
+    Looking(Looking),
     /// A verified request is on its way to its upstream.
     Forwarding(Forwarding),
     /// Its response is on its way back.
@@ -306,7 +306,17 @@ impl Machine {
     pub fn step(&mut self, env: &mut Env<'_>, input: Input<'_>, out: &mut dyn Output) -> Flow {
         // Whatever goes wrong in between, the stream is not taken up again where it was.
         let stream = core::mem::replace(&mut self.stream, Stream::Poisoned);
-        match stream.handle(env, input, out) {
+        let step = stream.handle(env, input, out);
+        self.finish_step(env, step, out)
+    }
+
+    fn finish_step(
+        &mut self,
+        env: &Env<'_>,
+        step: Result<(Stream, Flow), Stop>,
+        out: &mut dyn Output,
+    ) -> Flow {
+        match step {
             Ok((stream, flow)) => {
                 self.stream = stream;
                 flow
@@ -321,6 +331,32 @@ impl Machine {
         }
     }
 
+    /// Control has answered about limits, or will not.
+    pub fn ledger_answered(&mut self, env: &mut Env<'_>, answered: Answered, out: &mut dyn Output) -> Flow {
+        let step = match core::mem::replace(&mut self.stream, Stream::Poisoned) {
+            Stream::Reserving(reserving) => reserving.on_answer(env, answered, out),
+            Stream::Looking(looking) => looking.on_answer(env, answered, out),
+            Stream::Responding(Some(mut call)) => {
+                call.on_answer(env, answered);
+                self.stream = Stream::Responding(Some(call));
+                return Flow::Continue;
+            }
+            // Nobody waits for it any more.
+            stream => {
+                if let Answered::Granted(hold) = answered {
+                    env.quota.settle(hold, 0, env.now);
+                }
+                self.stream = stream;
+                return Flow::Continue;
+            }
+        };
+        let flow = self.finish_step(env, step, out);
+        if flow == Flow::Continue {
+            out.effect(Effect::Resume);
+        }
+        flow
+    }
+
     /// The stream is over, whoever ended it: nothing that still comes has any effect. What a call has cost is
     /// settled here, and nowhere else.
     pub fn close(&mut self, env: &mut Env<'_>, out: &mut dyn Output) {
@@ -328,6 +364,8 @@ impl Machine {
             Stream::Forwarding(Forwarding { call: Some(call), .. }) | Stream::Responding(Some(call)) => {
                 call.finish(env, out);
             }
+            Stream::Reserving(reserving) => reserving.give_up(env),
+            Stream::Looking(looking) => looking.give_up(env),
             _ => {}
         }
     }
@@ -337,7 +375,10 @@ impl Machine {
     pub fn is_call(&self) -> bool {
         matches!(
             self.stream,
-            Stream::Forwarding(Forwarding { call: Some(_), .. }) | Stream::Responding(Some(_))
+            Stream::Forwarding(Forwarding { call: Some(_), .. })
+                | Stream::Responding(Some(_))
+                | Stream::Reserving(_)
+                | Stream::Looking(_)
         )
     }
 
@@ -385,10 +426,10 @@ impl Machine {
         matches!(self.stream, Stream::Asking(_))
     }
 
-    /// Whether the request waits for [`Input::LedgerAnswered`].
+    /// Whether the request waits for [`Machine::ledger_answered`].
     #[must_use]
     pub fn is_reserving(&self) -> bool {
-        matches!(self.stream, Stream::Reserving(_))
+        matches!(self.stream, Stream::Reserving(_) | Stream::Looking(_))
     }
 }
 
@@ -402,10 +443,17 @@ impl Stream {
                 | Self::FetchingKeys(_)
                 | Self::Asking(_)
                 | Self::AwaitingBody(_)
-                | Self::Counting(_)
-                | Self::Reserving(_),
+                | Self::Counting(_),
                 Input::ResponseHeaders(..),
             ) => Ok((Self::Closed, Flow::Continue)),
+            (Self::Reserving(reserving), Input::ResponseHeaders(..)) => {
+                reserving.give_up(env);
+                Ok((Self::Closed, Flow::Continue))
+            }
+            (Self::Looking(looking), Input::ResponseHeaders(..)) => {
+                looking.give_up(env);
+                Ok((Self::Closed, Flow::Continue))
+            }
             (Self::Counting(admission), Input::RequestBody(size, end)) => {
                 admission.on_body(env, size, end, out)
             }
@@ -414,14 +462,13 @@ impl Stream {
                 admission.on_whole_body(env, out)
             }
             (Self::Counting(admission), Input::Tick) => admission.on_tick(env),
-            (Self::Reserving(reserving), Input::LedgerAnswered) => reserving.on_answer(env, out),
-            // Its body was whole before.
-            (Self::Reserving(reserving), Input::RequestBody(..)) => {
-                Ok((Self::Reserving(reserving), Flow::Pause))
+            // The body of the one was whole before, that of the other matters to nobody.
+            (stream @ (Self::Reserving(_) | Self::Looking(_)), Input::RequestBody(..)) => {
+                Ok((stream, Flow::Pause))
             }
-            (Self::Reserving(reserving), Input::RequestTrailers(pairs)) => {
+            (stream @ (Self::Reserving(_) | Self::Looking(_)), Input::RequestTrailers(pairs)) => {
                 strip_trailers(pairs, out);
-                Ok((Self::Reserving(reserving), Flow::Pause))
+                Ok((stream, Flow::Pause))
             }
             (Self::FetchingKeys(waiting), Input::Tick) => waiting.on_tick(env, out),
             (Self::AwaitingBody(waiting), Input::Tick) => waiting.on_tick_for_body(env),
@@ -470,10 +517,6 @@ impl Stream {
                 call.on_tick(out);
                 Ok((Self::Responding(Some(call)), Flow::Continue))
             }
-            (Self::Responding(Some(mut call)), Input::LedgerAnswered) => {
-                call.on_answer();
-                Ok((Self::Responding(Some(call)), Flow::Continue))
-            }
             (
                 stream @ (Self::Forwarding(_) | Self::Responding(_) | Self::Passthrough | Self::Shadowed),
                 Input::RequestTrailers(pairs),
@@ -487,7 +530,6 @@ impl Stream {
                 | Input::RequestBody(..)
                 | Input::RequestTrailers(_)
                 | Input::Tick
-                | Input::LedgerAnswered
                 | Input::Answer(_),
             ) => Err(Stop::Fault),
             // Nothing that was refused, or is over, goes on or is answered again.
@@ -502,7 +544,6 @@ impl Stream {
                 stream,
                 Input::Tick
                 | Input::Answer(_)
-                | Input::LedgerAnswered
                 | Input::ResponseHeaders(..)
                 | Input::ResponseBody(..)
                 | Input::RequestBody(..),

@@ -9,6 +9,7 @@
 pub(super) mod admission;
 mod delivery;
 mod head;
+mod looking;
 pub mod over;
 mod prompt;
 mod settlement;
@@ -25,6 +26,7 @@ use crate::quota::book::Hold;
 
 pub(super) use admission::{Admission, Reserving};
 pub(super) use head::CallHead;
+pub(super) use looking::Looking;
 use prompt::Prompt;
 
 /// A call that has gone upstream.
@@ -50,8 +52,8 @@ pub(super) struct Call {
     flat: Option<u64>,
     /// Whether the usage of the stream was asked for on the client's behalf.
     asked_for_usage: bool,
-    /// Whether control has been asked for more, and has not answered.
-    is_asking: bool,
+    /// What control was asked for more, and has not answered.
+    operation: Option<u64>,
     answer: Answer,
 }
 
@@ -72,21 +74,8 @@ struct Answer {
     first_text: Option<UnixMillis>,
     /// Whether all of it has passed.
     is_whole: bool,
-    cut: Cut,
-}
-
-/// Whether an answer was ended before its time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Cut {
-    /// It was not.
-    #[default]
-    No,
-    /// It is to be, at the end of the event that is passing.
-    Due,
-    /// Its last event has been written; what follows is dropped.
-    Done,
-    /// The stream has been reset.
-    Reset,
+    /// Whether the stream has been broken off behind its last event.
+    is_reset: bool,
 }
 
 impl core::fmt::Debug for Call {
@@ -95,7 +84,6 @@ impl core::fmt::Debug for Call {
         f.debug_struct("Call")
             .field("shape", &self.shape)
             .field("status", &self.answer.status)
-            .field("cut", &self.answer.cut)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use super::head::{CallHead, Kind, route_tokens};
-use super::over::{self, OverLimit};
+use super::looking::Looking;
+use super::over::OverLimit;
 use super::prompt::{self, Meter, Prompt};
 use super::{Answer, Call};
 use crate::clock::UnixMillis;
@@ -17,7 +18,7 @@ use crate::llm::shape::Shape;
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
 use crate::policy::route::Destination;
-use crate::quota::book::{Hold, Need, Taken};
+use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
 use crate::stream::forward::{Forwarding, forward};
 use crate::stream::stop::Stop;
@@ -31,8 +32,6 @@ const READ_AT_ONCE: usize = 32 * 1024;
 const SAMPLE: u64 = 64;
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
-/// How often control is asked about one call: once for its lease, and once more if another call took it.
-const MOST_ASKED: u8 = 3;
 
 /// A verified call whose body is not whole yet.
 pub(in crate::stream) struct Admission {
@@ -64,8 +63,10 @@ pub(in crate::stream) struct Reserving {
     prompt: Prompt,
     /// The body's size.
     size: usize,
-    /// How often control has been asked.
-    asked: u8,
+    /// How much is reserved for the answer, in tokens.
+    for_output: u64,
+    /// What control was asked.
+    operation: Option<u64>,
 }
 
 impl core::fmt::Debug for Admission {
@@ -76,7 +77,7 @@ impl core::fmt::Debug for Admission {
 
 impl core::fmt::Debug for Reserving {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Reserving").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("Reserving").field("operation", &self.operation).finish_non_exhaustive()
     }
 }
 
@@ -92,7 +93,7 @@ pub(in crate::stream) fn admit(
     out: &mut dyn Output,
 ) -> Result<(Stream, Flow), Stop> {
     if route.to == Destination::Quota {
-        return quota_of(env, &forwarding, out);
+        return Looking::begin(env, &forwarding.accounts, out);
     }
     let (Some(accounting), Some(head)) = (&env.policy.accounting, head) else {
         return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
@@ -167,7 +168,8 @@ fn admit_opaque(
                 encoding: Encoding::Cl100k,
                 prompt,
                 size: 0,
-                asked: 0,
+                for_output: 0,
+            operation: None,
             };
             Box::new(reserving).reserve(env, out)
         }
@@ -176,24 +178,6 @@ fn admit_opaque(
 
 fn failure_mode(accounting: &Accounting, tokens: Option<&RouteTokens>) -> FailureMode {
     tokens.and_then(|tokens| tokens.failure_mode).unwrap_or(accounting.failure_mode)
-}
-
-/// `GET /v1/quota/me`.
-fn quota_of(
-    env: &mut Env<'_>,
-    forwarding: &Forwarding,
-    out: &mut dyn Output,
-) -> Result<(Stream, Flow), Stop> {
-    let limits = env.policy.accounting.as_ref().map_or(&[][..], |accounting| &accounting.limits);
-    let needs: Vec<Need<'_>> = forwarding
-        .accounts
-        .iter()
-        .filter_map(|(at, key)| Some(Need { key: *key, limit: &limits.get(*at)?.limit }))
-        .collect();
-    let views = env.quota.view(&needs, env.now, env.windows).ok_or(Stop::QuotaUnavailable)?;
-    let views: Vec<_> = needs.iter().map(|need| need.limit).zip(views).collect();
-    out.effect(Effect::Reply(over::view(&views)));
-    Ok((Stream::Replied, Flow::Pause))
 }
 
 impl Admission {
@@ -274,7 +258,8 @@ impl Admission {
             facts,
             encoding,
             size: read,
-            asked: 0,
+            for_output: 0,
+            operation: None,
         });
         // The guess was wrong.
         if meter.encoding().is_some() && counted.is_none() {
@@ -302,15 +287,25 @@ impl Reserving {
 
     /// Control has answered, or will not.
     pub(in crate::stream) fn on_answer(
-        self: Box<Self>,
+        mut self: Box<Self>,
         env: &mut Env<'_>,
+        answered: Answered,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
-        let (stream, flow) = self.reserve(env, out)?;
-        if flow == Flow::Continue {
-            out.effect(Effect::Resume);
+        self.operation = None;
+        let (route, for_output) = (self.route, self.for_output);
+        match answered {
+            Answered::Granted(hold) => self.go(env, Some(hold), for_output, out),
+            Answered::Refused(refused) => self.refused(env, &refused, out),
+            Answered::Unavailable | Answered::Done => self.unavailable(env, route, out),
         }
-        Ok((stream, flow))
+    }
+
+    /// The stream is over before control has answered.
+    pub(in crate::stream) fn give_up(self, env: &mut Env<'_>) {
+        if let Some(operation) = self.operation {
+            env.quota.abandon(operation);
+        }
     }
 
     /// Reserves what the call may cost, and lets it go.
@@ -334,42 +329,66 @@ impl Reserving {
         let wanted = self.wanted_output(accounting);
         if self.prompt.exact.is_none() {
             let most = self.prompt.bound.saturating_add(wanted);
-            if !env.quota.leaves_half(&needs, most, env.now, env.windows) {
+            let leaves_half = |need: &Need<'_>| {
+                let half = need.limit.tokens / 2;
+                env.quota.free_bound(core::slice::from_ref(need), env.now) >= half.saturating_add(most)
+            };
+            if !needs.iter().all(leaves_half) {
                 self.count(env);
             }
         }
         let input = self.prompt.known();
-        let for_output = wanted.min(smallest.saturating_sub(input));
+        self.for_output = wanted.min(smallest.saturating_sub(input));
         // Nobody asks for less than a token of each answer.
-        let is_too_large = input > smallest || for_output < wanted.min(self.choices());
+        let is_too_large = input > smallest || self.for_output < wanted.min(self.choices());
         let amount = match is_too_large {
             true => smallest.saturating_add(1),
-            false => input.saturating_add(for_output),
+            false => input.saturating_add(self.for_output),
         };
+        let (route, for_output) = (self.route, self.for_output);
         match env.quota.reserve(&needs, amount, env.now, env.windows) {
             Taken::Granted(hold) => self.go(env, Some(hold), for_output, out),
-            Taken::Refused(refused) => {
-                let over = OverLimit::of(&refused, &needs);
-                if policy.is_shadow {
-                    out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
-                    return self.go(env, None, 0, out);
-                }
-                Err(Stop::OverLimit(Box::new(over)))
-            }
-            Taken::Ask(operation) if self.asked < MOST_ASKED => {
-                self.asked = self.asked.saturating_add(1);
+            Taken::Refused(refused) => self.refused(env, &refused, out),
+            Taken::Ask(operation) => {
+                self.operation = Some(operation.id);
                 out.effect(Effect::AskLedger(operation));
                 Ok((Stream::Reserving(self), Flow::Pause))
             }
-            Taken::Ask(_) | Taken::Unavailable => {
-                match failure_mode(accounting, route_tokens(policy, self.route)) {
-                    FailureMode::Allow => {
-                        out.effect(Effect::CountUnlimited);
-                        self.go(env, None, 0, out)
-                    }
-                    FailureMode::Deny => Err(Stop::QuotaUnavailable),
-                }
+            Taken::Unavailable => self.unavailable(env, route, out),
+        }
+    }
+
+    fn refused(
+        self: Box<Self>,
+        env: &mut Env<'_>,
+        refused: &Refused,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        let policy = env.policy;
+        if policy.is_shadow {
+            out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
+            return self.go(env, None, 0, out);
+        }
+        let accounting = policy.accounting.as_ref().ok_or(Stop::Fault)?;
+        let of_key = self.forwarding.accounts.iter().find(|(_, key)| *key == refused.key);
+        let rule = of_key.and_then(|(at, _)| accounting.limits.get(*at)).ok_or(Stop::Fault)?;
+        Err(Stop::OverLimit(Box::new(OverLimit::new(&rule.limit, refused, env.now))))
+    }
+
+    /// Nobody can be asked about the limits.
+    fn unavailable(
+        self: Box<Self>,
+        env: &mut Env<'_>,
+        route: RoutePolicy,
+        out: &mut dyn Output,
+    ) -> Result<(Stream, Flow), Stop> {
+        let accounting = env.policy.accounting.as_ref().ok_or(Stop::Fault)?;
+        match failure_mode(accounting, route_tokens(env.policy, route)) {
+            FailureMode::Allow => {
+                out.effect(Effect::CountUnlimited);
+                self.go(env, None, 0, out)
             }
+            FailureMode::Deny => Err(Stop::QuotaUnavailable),
         }
     }
 
@@ -448,7 +467,7 @@ impl Reserving {
             for_output,
             flat,
             asked_for_usage,
-            is_asking: false,
+            operation: None,
             answer: Answer::default(),
         }));
         Ok(forward(env, route, forwarding, assertion.as_deref(), out))

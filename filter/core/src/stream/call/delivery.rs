@@ -1,17 +1,18 @@
 //! While the answer passes: what it says is read, what was only asked for is taken out again, and where the
 //! budget ends, the answer does.
 
-use super::admission::needs;
-use super::{Call, Cut};
+use super::Call;
 use crate::headers::Pairs;
 use crate::llm::response::{Kind, Output as Passed, ResponseReader};
-use crate::quota::book::Taken;
+use crate::quota::book::{Answered, Grown};
 use crate::stream::{Effect, Env, Flow, Output};
 
 /// How much of an upstream's refusal is looked at, in bytes.
 const MAX_REFUSAL: usize = 16 * 1024;
 /// The word by which an engine refuses to be asked for usage.
 const REFUSED_WORD: &[u8] = b"stream_options";
+/// How many steps a hold grows by at once, at most: a chunk is seldom larger.
+const MOST_STEPS: u32 = 16;
 /// The largest answer that is held back for headers that say what it cost, in bytes.
 const MAX_KEPT: u64 = 512 * 1024;
 
@@ -28,7 +29,7 @@ impl Call {
         for (name, value) in pairs {
             match (name.len(), name.as_str()) {
                 (7, ":status") => self.answer.status = number(value).unwrap_or(0),
-                (12, "content-type") => kind = Kind::of(value),
+                (12, "content-type") => kind = Kind::of_content_type(value),
                 (14, "content-length") => length = number(value),
                 (16, "content-encoding") => {
                     self.answer.is_encoded = !value.trim_ascii().eq_ignore_ascii_case(b"identity");
@@ -64,15 +65,20 @@ impl Call {
         self.asked_for_usage && matches!(self.answer.status, 400 | 422)
     }
 
-    /// Whether the stream is to be reset, no earlier than in the callback after the one that wrote its end.
+    /// Whether the stream has its last event and is to be broken off, no earlier than in the callback after the
+    /// one that wrote it: otherwise the host drops it.
     pub(in crate::stream) fn is_cut(&self) -> bool {
-        self.answer.cut == Cut::Done
+        !self.answer.is_reset && self.was_cut()
     }
 
-    /// A tick has come, and the answer's end is on its way.
+    pub(super) fn was_cut(&self) -> bool {
+        self.answer.reader.as_ref().is_some_and(ResponseReader::is_cut)
+    }
+
+    /// A tick has come.
     pub(in crate::stream) fn on_tick(&mut self, out: &mut dyn Output) {
-        if self.answer.cut == Cut::Done {
-            self.answer.cut = Cut::Reset;
+        if self.is_cut() && !self.answer.is_whole {
+            self.answer.is_reset = true;
             out.effect(Effect::ResetStream);
         }
     }
@@ -91,53 +97,27 @@ impl Call {
             true => chunk.get(core::mem::replace(&mut self.answer.seen, chunk.len())..).unwrap_or_default(),
             false => chunk,
         };
-        if self.answer.cut >= Cut::Done {
-            if !chunk.is_empty() {
-                out.effect(Effect::ReplaceResponseBody(chunk.len(), Vec::new()));
-            }
-            if !end {
-                self.on_tick(out);
-            }
-            return Flow::Continue;
-        }
         if self.awaits_refusal() {
             self.look_for_refusal(chunk, out);
             return Flow::Continue;
         }
+        self.on_tick(out);
+        self.make_room(env, chunk.len() as u64, out);
         let Some(reader) = &mut self.answer.reader else { return Flow::Continue };
-        let passed = reader.push(chunk, end);
+        if let Passed::Replaced(bytes) = reader.push(chunk, end) {
+            out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
+        }
         if self.answer.first_text.is_none() && reader.first_text_seen() {
             self.answer.first_text = Some((env.clock)());
         }
-        let cut = self.is_over(env, out);
-        let mut changed = match passed {
-            Passed::Same => None,
-            Passed::Replaced(bytes) => Some(bytes),
-        };
-        if let Some(reader) = &self.answer.reader
-            && (cut || self.answer.cut == Cut::Due)
-            && self.is_streamed
-            && !reader.is_complete()
-        {
-            self.answer.cut = Cut::Due;
-            if reader.at_boundary() {
-                let mut bytes = changed.unwrap_or_else(|| chunk.to_vec());
-                bytes.extend_from_slice(&reader.final_event());
-                changed = Some(bytes);
-                self.answer.cut = Cut::Done;
+        match (self.answer.is_kept, end) {
+            (false, _) => Flow::Continue,
+            (true, false) => Flow::Pause,
+            (true, true) => {
+                self.say_usage(out);
+                Flow::Continue
             }
         }
-        if let Some(bytes) = changed {
-            out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
-        }
-        if !self.answer.is_kept {
-            return Flow::Continue;
-        }
-        if !end {
-            return Flow::Pause;
-        }
-        self.say_usage(out);
-        Flow::Continue
     }
 
     /// An engine that does not know the word is not asked again.
@@ -152,47 +132,52 @@ impl Call {
         }
     }
 
-    /// Whether more has been said than there is budget for. A stream's hold grows before that, while there is.
-    fn is_over(&mut self, env: &mut Env<'_>, out: &mut dyn Output) -> bool {
-        let Some(accounting) = &env.policy.accounting else { return false };
-        let (Some(hold), Some(reader)) = (&mut self.hold, &mut self.answer.reader) else { return false };
+    /// Lets the hold grow before more of a stream passes, while there is budget; where there is none, the stream
+    /// ends with the event that reaches its end. `coming` is how many bytes come next.
+    fn make_room(&mut self, env: &mut Env<'_>, coming: u64, out: &mut dyn Output) {
+        let Some(accounting) = &env.policy.accounting else { return };
+        let (Some(hold), Some(reader)) = (&mut self.hold, &mut self.answer.reader) else { return };
         if !self.is_streamed {
-            return false;
+            return;
         }
         let step = accounting.default_output;
-        // Control needs a while to answer, and it is asked before there is nothing left.
-        let soon = |delivered: u64, held: u64| delivered.saturating_add(step / 4) > held;
-        if !soon(reader.output_bound(), self.for_output) {
-            return false;
-        }
-        let delivered = reader.output_exact();
-        if !soon(delivered, self.for_output) || self.is_asking {
-            return delivered > self.for_output;
-        }
-        let needs = needs(accounting, &self.accounts, &self.project, Some(&self.model));
-        match env.quota.grow(hold, &needs, step, env.now, env.windows) {
-            Taken::Granted(()) => {
-                self.for_output = self.for_output.saturating_add(step);
-                false
+        // Control needs a while to answer, and is asked before there is nothing left.
+        let ahead = coming.saturating_add(step / 4);
+        if reader.output_bound().saturating_add(ahead) > self.for_output {
+            let most = reader.output_exact().saturating_add(ahead);
+            let mut steps = 0;
+            while most > self.for_output && self.operation.is_none() && steps < MOST_STEPS {
+                steps += 1;
+                match env.quota.grow(hold, step, env.now, env.windows) {
+                    Grown::Granted => self.for_output = self.for_output.saturating_add(step),
+                    Grown::Ask(operation) => {
+                        self.operation = Some(operation.id);
+                        out.effect(Effect::AskLedger(operation));
+                    }
+                    Grown::Refused(_) | Grown::Unavailable => break,
+                }
             }
-            Taken::Ask(operation) => {
-                self.is_asking = true;
-                out.effect(Effect::AskLedger(operation));
-                delivered > self.for_output
-            }
-            Taken::Refused(_) | Taken::Unavailable => delivered >= self.for_output,
         }
+        reader.end_at(Some(self.for_output));
     }
 
-    /// Control has answered, or will not.
-    pub(in crate::stream) fn on_answer(&mut self) {
-        // The next chunk that comes finds what there is.
-        self.is_asking = false;
+    /// Control has answered, or will not. The next chunk that comes finds what there is.
+    pub(in crate::stream) fn on_answer(&mut self, env: &mut Env<'_>, answered: Answered) {
+        self.operation = None;
+        if let Answered::Granted(more) = answered {
+            match &mut self.hold {
+                Some(hold) => {
+                    self.for_output = self.for_output.saturating_add(more.tokens());
+                    env.quota.join(hold, more);
+                }
+                None => env.quota.settle(more, 0, env.now),
+            }
+        }
     }
 
     /// The answer is whole and has been held back: it says what it cost.
     fn say_usage(&mut self, out: &mut dyn Output) {
-        let (usage, _) = self.usage();
+        let usage = self.usage();
         let model = self.model().to_owned();
         if !model.is_empty() && model.bytes().all(|b| b.is_ascii_graphic()) {
             out.effect(Effect::SetResponseHeader("x-llm-model", model.as_bytes()));

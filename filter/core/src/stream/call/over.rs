@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::quota::{Limit, View, Window};
+use crate::clock::UnixMillis;
+use crate::quota::book::{Refused, View};
+use crate::quota::{Limit, Window};
 use crate::reply::LocalReply;
 
 /// A limit that a request does not fit into.
@@ -21,6 +23,16 @@ pub struct OverLimit {
 }
 
 impl OverLimit {
+    pub(super) fn new(limit: &Limit, refused: &Refused, now: UnixMillis) -> Self {
+        Self {
+            name: limit.name.clone(),
+            tokens: limit.tokens,
+            window: limit.window.seconds(now.seconds()),
+            remaining: refused.view.remaining,
+            retry_after: refused.retry_after,
+        }
+    }
+
     /// `429 Too Many Requests`, in the original's words, with the headers of the IETF draft on RateLimit header
     /// fields and those that OpenAI's clients read.
     pub(in crate::stream) fn reply(&self) -> LocalReply {
@@ -62,7 +74,7 @@ pub(in crate::stream) fn view(limits: &[(&Limit, View)]) -> Rc<LocalReply> {
                 },
                 "used": view.used,
                 "held": view.held,
-                "remaining": limit.tokens.saturating_sub(view.used).saturating_sub(view.held),
+                "remaining": view.remaining,
                 "reset": view.reset,
             })
         })

@@ -1,16 +1,18 @@
 //! When a call is over: what it cost, in the end.
 
-use super::{Call, Cut};
-use crate::llm::usage::{Source, TokenUsage};
+use super::{Call, prompt};
+use crate::llm::usage::TokenUsage;
 use crate::meter::UsageRecord;
 use crate::stream::{Effect, Env, Finished, Output};
-
-use super::prompt;
 
 impl Call {
     /// The stream is over, whoever ended it. The reservation is settled, once, and a record made.
     pub(in crate::stream) fn finish(mut self: Box<Self>, env: &mut Env<'_>, out: &mut dyn Output) {
-        let (usage, drift) = self.usage();
+        if let Some(operation) = self.operation.take() {
+            env.quota.abandon(operation);
+        }
+        let usage = self.usage();
+        let drift = self.drift();
         if let Some(hold) = self.hold.take() {
             env.quota.settle(hold, usage.total(), env.now);
         }
@@ -38,7 +40,7 @@ impl Call {
             record,
             drift,
             first_text: first_text.map(|at| at.0.saturating_sub(self.started.0)),
-            was_cut: self.answer.cut != Cut::No,
+            was_cut: self.was_cut(),
         })));
     }
 
@@ -47,59 +49,41 @@ impl Call {
         self.answer.reader.as_ref().and_then(|reader| reader.model()).unwrap_or(&self.model)
     }
 
-    /// What it cost, and where both are known, what was counted and what was reported.
-    pub(super) fn usage(&mut self) -> (TokenUsage, Option<(u64, u64)>) {
+    /// What it cost, as far as it has gone.
+    pub(super) fn usage(&mut self) -> TokenUsage {
+        let counted = |input, output| TokenUsage { input, output, ..TokenUsage::default() };
         if let Some(flat) = self.flat {
-            return (TokenUsage { input: flat, ..TokenUsage::default() }, None);
+            return counted(flat, 0);
         }
         // An upstream that failed has said nothing that anybody would pay for.
         if self.answer.status >= 300 {
-            return (TokenUsage::default(), None);
+            return counted(0, 0);
         }
         if self.answer.is_encoded {
             // Nobody can tell: what was reserved was used.
-            let (input, output) = (self.prompt_exact(), self.for_output);
-            return (TokenUsage { input, output, ..TokenUsage::default() }, None);
+            return counted(self.prompt_exact(), self.for_output);
         }
-        let Some(mut reader) = self.answer.reader.take() else {
+        let Some(reader) = &self.answer.reader else {
             // Whoever goes before the answer comes has sent the prompt all the same.
-            let input = self.prompt_exact();
-            return (TokenUsage { input, ..TokenUsage::default() }, None);
+            return counted(self.prompt_exact(), 0);
         };
+        let is_reported = reader.reported().input.is_some_and(|input| input > 0);
+        let prompt = if is_reported { self.prompt.known() } else { self.prompt_exact() };
+        match &mut self.answer.reader {
+            Some(reader) => reader.usage(Some(prompt)),
+            None => counted(prompt, 0),
+        }
+    }
+
+    /// What was counted and what was reported, where both are known: of calls whose prompt was counted although
+    /// nobody needed it, one in so many, and of those whose budget was nearly used up.
+    fn drift(&mut self) -> Option<(u64, u64)> {
+        let input = self.prompt.exact?;
+        let reader = self.answer.reader.as_mut().filter(|reader| reader.is_complete())?;
         let reported = reader.reported();
-        let was_cut = self.answer.cut != Cut::No;
-        let is_final = reader.is_complete() && !was_cut;
-        let input = match reported.input {
-            Some(input) => input,
-            None => self.prompt_exact(),
-        };
-        let output = match reported.output {
-            Some(output) if is_final => output,
-            Some(output) => output.max(reader.output_exact()),
-            None => reader.output_exact(),
-        };
-        let source = match (reported.input, reported.output) {
-            (Some(_), Some(_)) if is_final => Source::Reported,
-            (None, None) => Source::Counted,
-            _ => Source::Mixed,
-        };
-        // Only where the prompt was counted all the same: one in so many.
-        let drift = match (self.prompt.exact, reported.input, reported.output) {
-            (Some(counted), Some(reported_input), Some(reported_output)) if is_final => Some((
-                counted.saturating_add(reader.output_exact()),
-                reported_input.saturating_add(reported_output),
-            )),
-            _ => None,
-        };
-        let usage = TokenUsage {
-            input,
-            output,
-            cached: reported.cached.unwrap_or(0).min(input),
-            reasoning: reported.reasoning.unwrap_or(0).min(output),
-            source,
-        };
-        self.answer.reader = Some(reader);
-        (usage, drift)
+        // What a model has thought is not in the text.
+        let said = reported.output?.saturating_sub(reported.reasoning.unwrap_or(0));
+        Some((input.saturating_add(reader.output_exact()), reported.input?.saturating_add(said)))
     }
 
     /// The prompt's tokens, counted now if they were only measured.
