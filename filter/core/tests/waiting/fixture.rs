@@ -12,6 +12,10 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
@@ -19,6 +23,14 @@ use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
 use serde_json::{Value, json};
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -173,8 +185,17 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.uses,
-            body: &|| body.clone(),
+            body: &|start, size| {
+                let body = &body;
+                body.iter().skip(start).take(size).copied().collect()
+            },
             now: UnixMillis(self.now * 1000),
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            has_room: true,
+            refuses_stream_options: false,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
         let flow = machine.step(&mut env, input, &mut out);
         (flow, out.0)

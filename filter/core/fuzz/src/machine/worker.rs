@@ -13,12 +13,24 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 
 use super::super::world;
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 /// What was used, without an end.
 #[derive(Default)]
@@ -112,8 +124,17 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.used,
-            body: &|| body.to_vec(),
+            body: &|start, size| {
+                let body = &body.to_vec();
+                body.iter().skip(start).take(size).copied().collect()
+            },
             now: self.now,
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            has_room: true,
+            refuses_stream_options: false,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
         let flow = machine.step(&mut env, input, &mut out);
         (flow, out.0)

@@ -169,7 +169,7 @@ fn admit_opaque(
                 prompt,
                 size: 0,
                 for_output: 0,
-            operation: None,
+                operation: None,
             };
             Box::new(reserving).reserve(env, out)
         }
@@ -276,9 +276,9 @@ impl Reserving {
         let counted = match &self.prompt.body {
             Some(body) => prompt::count(call, self.encoding, [&**body]),
             None => {
-                let pieces = (0..self.size).step_by(READ_AT_ONCE).map(|start| {
-                    (env.body)(start, self.size.saturating_sub(start).min(READ_AT_ONCE))
-                });
+                let pieces = (0..self.size)
+                    .step_by(READ_AT_ONCE)
+                    .map(|start| (env.body)(start, self.size.saturating_sub(start).min(READ_AT_ONCE)));
                 prompt::count(call, self.encoding, pieces)
             }
         };
@@ -309,11 +309,7 @@ impl Reserving {
     }
 
     /// Reserves what the call may cost, and lets it go.
-    fn reserve(
-        mut self: Box<Self>,
-        env: &mut Env<'_>,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
+    fn reserve(mut self: Box<Self>, env: &mut Env<'_>, out: &mut dyn Output) -> Result<(Stream, Flow), Stop> {
         let policy = env.policy;
         let Some(accounting) = &policy.accounting else { return Err(Stop::Fault) };
         let accounts = Rc::clone(&self.forwarding.accounts);

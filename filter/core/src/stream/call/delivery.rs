@@ -46,8 +46,7 @@ impl Call {
             // It will be shorter than that.
             out.effect(Effect::RemoveResponseHeader("content-length"));
         }
-        self.answer.reader =
-            Some(ResponseReader::new(self.shape, self.encoding, self.asked_for_usage, kind));
+        self.answer.reader = Some(ResponseReader::new(self.shape, self.encoding, self.asked_for_usage, kind));
         let wants_headers = env.policy.accounting.as_ref().is_some_and(|accounting| accounting.usage_headers);
         self.answer.is_kept = wants_headers
             && !self.is_streamed

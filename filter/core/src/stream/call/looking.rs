@@ -58,11 +58,7 @@ impl Looking {
         env.quota.abandon(self.operation);
     }
 
-    fn answer(
-        env: &mut Env<'_>,
-        accounts: &Accounts,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
+    fn answer(env: &mut Env<'_>, accounts: &Accounts, out: &mut dyn Output) -> Result<(Stream, Flow), Stop> {
         let needs = needs(env, accounts);
         let views = env.quota.view(&needs, env.now);
         let views: Vec<_> = needs.iter().map(|need| need.limit).zip(views).collect();
