@@ -3,6 +3,8 @@
 //! Everything here works on bytes as they come, in pieces of any size: how a message was cut into chunks
 //! never changes a number.
 
+pub mod edit;
+pub mod request;
 pub mod scan;
 pub mod shape;
 pub mod usage;
