@@ -5,6 +5,8 @@
 
 pub mod bpe;
 pub mod response;
+pub mod edit;
+pub mod request;
 pub mod scan;
 pub mod shape;
 pub mod usage;

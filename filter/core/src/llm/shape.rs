@@ -34,14 +34,30 @@ pub struct Call {
     pub model: Option<Box<str>>,
     /// Whether the answer is a stream, where the path decides it.
     pub streams: Option<bool>,
+    /// Whether the model writes; embeddings and scores cost a prompt alone.
+    pub generates: bool,
 }
 
 /// The segments after which a model stands: OpenAI's and Gemini's, Azure's, OpenAI's first ones.
 const BEFORE_MODEL: [&str; 4] = ["models", "tunedmodels", "deployments", "engines"];
 
+/// The last segments of routes, among those of no known format, that give numbers alone.
+const GIVES_NUMBERS: [&str; 10] = [
+    "pooling",
+    "score",
+    "rerank",
+    "reranking",
+    "classify",
+    "embed",
+    "embed_all",
+    "embed_sparse",
+    "embedding",
+    "similarity",
+];
+
 impl From<Shape> for Call {
     fn from(shape: Shape) -> Self {
-        Self { shape, model: None, streams: None }
+        Self { shape, model: None, streams: None, generates: shape.generates() }
     }
 }
 
@@ -60,6 +76,12 @@ impl Shape {
     #[must_use]
     pub const fn streams_by_default(self) -> bool {
         matches!(self, Self::OllamaChat | Self::OllamaGenerate)
+    }
+
+    /// Whether the model writes, rather than giving numbers alone.
+    #[must_use]
+    pub const fn generates(self) -> bool {
+        !matches!(self, Self::OpenAiEmbeddings | Self::OllamaEmbed)
     }
 
     /// Whether streams of this format report their usage only when `stream_options` asks for it.
@@ -82,15 +104,15 @@ impl Call {
         let mut next = || from_end.next().unwrap_or_default();
         let (last, before, further) = (next(), next(), next());
         if let Some((_, verb)) = last.rsplit_once(':') {
-            let (shape, streams) = of_verb(&verb.to_ascii_lowercase())?;
-            return Some(Self { shape, model: model_of(&path, true), streams });
+            let verb = verb.to_ascii_lowercase();
+            let (shape, streams) = of_verb(&verb)?;
+            let generates = !verb.contains("embed");
+            return Some(Self { shape, model: model_of(&path, true), streams, generates });
         }
-        let shape = of_segments(
-            &last.to_ascii_lowercase(),
-            &before.to_ascii_lowercase(),
-            &further.to_ascii_lowercase(),
-        )?;
-        Some(Self { shape, model: model_of(&path, false), streams: None })
+        let last = last.to_ascii_lowercase();
+        let shape = of_segments(&last, &before.to_ascii_lowercase(), &further.to_ascii_lowercase())?;
+        let generates = shape.generates() && !GIVES_NUMBERS.contains(&last.as_str());
+        Some(Self { shape, model: model_of(&path, false), streams: None, generates })
     }
 }
 
@@ -268,6 +290,23 @@ mod tests {
         }
         let long = format!("/v1beta/models/{}:generateContent", "m".repeat(257));
         assert_eq!(Call::of("POST", &long).unwrap().model, None);
+    }
+
+    #[test]
+    fn embeddings_and_scores_write_nothing() {
+        for (path, generates) in [
+            ("/v1/chat/completions", true),
+            ("/v1/embeddings", false),
+            ("/api/embed", false),
+            ("/rerank", false),
+            ("/Score", false),
+            ("/invocations", true),
+            ("/v1beta/models/e:embedContent", false),
+            ("/v1beta/models/e:batchEmbedContents", false),
+            ("/v1beta/models/g:generateContent", true),
+        ] {
+            assert_eq!(Call::of("POST", path).unwrap().generates, generates, "{path}");
+        }
     }
 
     proptest! {
