@@ -24,6 +24,7 @@ mod body;
 mod call;
 mod forward;
 pub mod memo;
+pub mod over;
 mod pending;
 pub mod request;
 mod shadow;

@@ -43,6 +43,7 @@ struct Recorder(Vec<String>);
 impl Output for Recorder {
     fn effect(&mut self, effect: Effect<'_>) {
         self.0.push(match effect {
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::SetRequestHeader(name, value) => {
                 format!("set {name}: {}", String::from_utf8_lossy(value))
             }
@@ -55,6 +56,7 @@ impl Output for Recorder {
             Effect::Resume => "resume".to_owned(),
             Effect::Ask(question) => format!("ask {}", question.target.path),
             Effect::CountWouldDeny(reason) => format!("count {reason}"),
+            other => format!("{other:?}"),
         });
     }
 }

@@ -212,13 +212,7 @@ impl Book {
     }
 
     /// Sets more tokens aside for a hold, under all its limits, or none.
-    pub fn grow(
-        &mut self,
-        hold: &mut Hold,
-        by: u64,
-        now: UnixMillis,
-        shared: &dyn SharedWindows,
-    ) -> Grown {
+    pub fn grow(&mut self, hold: &mut Hold, by: u64, now: UnixMillis, shared: &dyn SharedWindows) -> Grown {
         let now = self.moment(now);
         match self.take(hold.places, by, now, shared) {
             Taken::Granted(more) => {
@@ -336,12 +330,7 @@ impl Book {
 
     /// Asks all homes how the accounts stand, for [`Book::view`] to say it: those shared within the Envoy at
     /// once, control by an operation, which ends with [`Answered::Done`].
-    pub fn refresh(
-        &mut self,
-        needs: &[Need<'_>],
-        now: UnixMillis,
-        shared: &dyn SharedWindows,
-    ) -> Refreshed {
+    pub fn refresh(&mut self, needs: &[Need<'_>], now: UnixMillis, shared: &dyn SharedWindows) -> Refreshed {
         let now = self.moment(now);
         let Some(places) = self.places(needs, now, shared) else { return Refreshed::Unavailable };
         let mut asks = Vec::new();
@@ -394,12 +383,7 @@ impl Book {
     }
 
     /// The places of a request's accounts, each once.
-    fn places(
-        &mut self,
-        needs: &[Need<'_>],
-        now: UnixMillis,
-        shared: &dyn SharedWindows,
-    ) -> Option<Places> {
+    fn places(&mut self, needs: &[Need<'_>], now: UnixMillis, shared: &dyn SharedWindows) -> Option<Places> {
         let mut places = Places::default();
         if needs.len() > MAX_LIMITS {
             return None;
@@ -420,13 +404,7 @@ impl Book {
         Some(places)
     }
 
-    fn take(
-        &mut self,
-        places: Places,
-        tokens: u64,
-        now: UnixMillis,
-        shared: &dyn SharedWindows,
-    ) -> Taken {
+    fn take(&mut self, places: Places, tokens: u64, now: UnixMillis, shared: &dyn SharedWindows) -> Taken {
         let hold = Hold { places, tokens };
         let has = |account: Option<&Account>| account.is_some_and(|account| account.has(tokens, now));
         if self.is_strict || !places.iter().all(|place| has(self.accounts.get(place))) {

@@ -10,7 +10,6 @@ pub(super) mod admission;
 mod delivery;
 mod head;
 mod looking;
-pub mod over;
 mod prompt;
 mod settlement;
 
@@ -21,7 +20,6 @@ use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
 use crate::llm::response::ResponseReader;
 use crate::llm::shape::{self, Shape};
-use crate::policy::accounting::Accounts;
 use crate::quota::book::Hold;
 
 pub(super) use admission::{Admission, Reserving};
@@ -32,7 +30,6 @@ use prompt::Prompt;
 /// A call that has gone upstream.
 pub(super) struct Call {
     identity: Rc<Identity>,
-    accounts: Accounts,
     project: Box<str>,
     request_id: Box<str>,
     /// What the path says.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Env;
-use super::call::over::OverLimit;
+use super::over::OverLimit;
 use crate::authn::Refusal;
 use crate::authn::verdict::Failure;
 use crate::policy::Policy;

@@ -115,6 +115,7 @@ struct Recorder(Vec<String>);
 impl Output for Recorder {
     fn effect(&mut self, effect: Effect<'_>) {
         self.0.push(match effect {
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::SetRequestHeader(name, value) => {
                 format!("{name}: {}", String::from_utf8_lossy(value))
             }
@@ -124,8 +125,10 @@ impl Output for Recorder {
                 format!("ask {} {}", question.target.path, String::from_utf8_lossy(&question.body))
             }
             Effect::CountWouldDeny(reason) => format!("count {reason}"),
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::Reply(reply) => format!("reply {} {}", reply.status, reply.body),
             Effect::Resume => "resume".to_owned(),
+            other => format!("{other:?}"),
         });
     }
 }

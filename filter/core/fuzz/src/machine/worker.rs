@@ -115,6 +115,21 @@ impl Worker {
     }
 
     pub(super) fn step(&mut self, machine: &mut Machine, body: &[u8], input: Input<'_>) -> (Flow, Vec<Done>) {
+        self.with(body, |env, out| machine.step(env, input, out))
+    }
+
+    pub(super) fn close(&mut self, machine: &mut Machine) {
+        let _ = self.with(&[], |env, out| {
+            machine.close(env, out);
+            Flow::Continue
+        });
+    }
+
+    fn with(
+        &mut self,
+        body: &[u8],
+        act: impl FnOnce(&mut Env<'_>, &mut Effects) -> Flow,
+    ) -> (Flow, Vec<Done>) {
         let mut out = Effects(Vec::new());
         let mut env = Env {
             policy: &self.rules.policy,
@@ -124,10 +139,7 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.used,
-            body: &|start, size| {
-                let body = &body.to_vec();
-                body.iter().skip(start).take(size).copied().collect()
-            },
+            body: &|start, size| body.iter().skip(start).take(size).copied().collect(),
             now: self.now,
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
@@ -136,7 +148,7 @@ impl Worker {
             calls: &mut 0,
             clock: &|| UnixMillis(0),
         };
-        let flow = machine.step(&mut env, input, &mut out);
+        let flow = act(&mut env, &mut out);
         (flow, out.0)
     }
 }
@@ -151,6 +163,7 @@ pub(super) enum Done {
     Counted,
     Replied(u16),
     Resumed,
+    Other,
 }
 
 struct Effects(Vec<Done>);
@@ -168,8 +181,10 @@ impl Output for Effects {
                 timeout: question.timeout,
             },
             Effect::CountWouldDeny(_) => Done::Counted,
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::Reply(reply) => Done::Replied(reply.status),
             Effect::Resume => Done::Resumed,
+            _ => Done::Other,
         });
     }
 }

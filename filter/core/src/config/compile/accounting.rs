@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// The most limits; each is looked at for a new token.
 const MAX_LIMITS: usize = 256;
 /// A day: what is longer is a calendar's.
-const MAX_SLIDING_SECONDS: u64 = 86_400;
+const MAX_SLIDING_SECONDS: u32 = 86_400;
 /// So much that nothing which is added to it overflows.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
 /// A body is held in Envoy's memory, and its connection's.
@@ -122,13 +122,13 @@ fn rule(
         }
     }
     let window = match limit.window {
-        WindowConfig::Sliding(seconds) if (1..=MAX_SLIDING_SECONDS).contains(&seconds) => {
-            Window::Sliding(seconds)
-        }
-        WindowConfig::Sliding(_) => {
-            errors.add(path("window"), format!("must be from 1 to {MAX_SLIDING_SECONDS} seconds"));
-            return None;
-        }
+        WindowConfig::Sliding(seconds) => match u32::try_from(seconds) {
+            Ok(seconds) if (1..=MAX_SLIDING_SECONDS).contains(&seconds) => Window::Sliding(seconds),
+            _ => {
+                errors.add(path("window"), format!("must be from 1 to {MAX_SLIDING_SECONDS} seconds"));
+                return None;
+            }
+        },
         WindowConfig::Day => Window::Day,
         WindowConfig::Month => Window::Month,
     };

@@ -77,8 +77,7 @@ impl Control {
             .iter()
             .map(|account| self.entries.get(&account.key).cloned().unwrap_or_default())
             .collect();
-        let answer =
-            home::apply(&mut entries, &request.accounts, request.worker_number(), now.seconds());
+        let answer = home::apply(&mut entries, &request.accounts, request.worker_number(), now.seconds());
         for (account, entry) in request.accounts.iter().zip(entries) {
             self.entries.insert(account.key, Entry::from_bytes(&entry.to_bytes()).unwrap());
         }
@@ -498,7 +497,10 @@ fn an_engine_that_overshoots_is_charged_and_nobody_gets_more_until_it_has_left()
     let mut book = Book::new("a-0", false);
     let hold = held(book.reserve(&needs, 50, at(0.0), &shared));
     book.settle(hold, 500, at(0.0));
-    assert_eq!(book.view(&needs, at(0.0))[0], View { limit: 100, used: 500, held: 0, remaining: 0, reset: 61 });
+    assert_eq!(
+        book.view(&needs, at(0.0))[0],
+        View { limit: 100, used: 500, held: 0, remaining: 0, reset: 61 }
+    );
     book.tick(at(0.1), &shared);
     assert_eq!(shared.entry(needs[0].key).used(limit.window, START), 500, "told at once");
     assert_eq!(refused(book.reserve(&needs, 1, at(0.5), &shared)).retry_after, Some(61));
@@ -583,15 +585,34 @@ fn one_limit_that_is_named_twice_counts_once_and_too_many_are_not_to_be_had() {
 #[derive(Clone, Debug)]
 enum Event {
     Wait(u64),
-    Reserve { worker: usize, user: usize, tokens: u64 },
-    Settle { which: usize, part: u64 },
-    Grow { which: usize, by: u64 },
-    Tick { worker: usize },
+    Reserve {
+        worker: usize,
+        user: usize,
+        tokens: u64,
+    },
+    Settle {
+        which: usize,
+        part: u64,
+    },
+    Grow {
+        which: usize,
+        by: u64,
+    },
+    Tick {
+        worker: usize,
+    },
     /// One of the operations under way arrives; its answer may get lost.
-    Arrive { which: usize, answer: bool },
+    Arrive {
+        which: usize,
+        answer: bool,
+    },
     /// One of them is lost.
-    Lose { which: usize },
-    Die { worker: usize },
+    Lose {
+        which: usize,
+    },
+    Die {
+        worker: usize,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -789,20 +810,29 @@ fn dbg() {
     let needs = [need(&minute, "alice"), need(&day, "alice")];
     let (shared, mut control) = (Wide::default(), Control::default());
     let mut book = Book::new("a-0", false);
-    let mut ops = vec![asked(book.reserve(&needs, 0, at(0.0), &shared)), asked(book.reserve(&needs, 1, at(0.0), &shared))];
-    for n in [10., 20., 30.] { ops.extend(book.tick(at(n), &shared)); 
-        println!("{n} {:?}", shared.0.borrow()); }
-    for o in ops { control.ask(&o.body, at(30.)); }
-    for n in 30..70 { let n = f64::from(n);
+    let mut ops = vec![
+        asked(book.reserve(&needs, 0, at(0.0), &shared)),
+        asked(book.reserve(&needs, 1, at(0.0), &shared)),
+    ];
+    for n in [10., 20., 30.] {
+        ops.extend(book.tick(at(n), &shared));
+        println!("{n} {:?}", shared.0.borrow());
+    }
+    for o in ops {
+        control.ask(&o.body, at(30.));
+    }
+    for n in 30..70 {
+        let n = f64::from(n);
         for operation in book.tick(at(n), &shared) {
             let said = control.ask(&operation.body, at(n));
             let a = book.answered(operation.id, &said, at(n));
             println!("{n} {a:?}");
-                    if let Answered::Granted(hold) = a {
-                        book.settle(hold, 0, at(n));
-                    }
+            if let Answered::Granted(hold) = a {
+                book.settle(hold, 0, at(n));
+            }
         }
-        println!("{n} {:?}", shared.0.borrow()); }
+        println!("{n} {:?}", shared.0.borrow());
+    }
 }
 fn hold_tokens(spent: &[(usize, u64, u64)]) -> u64 {
     spent.last().map_or(0, |(_, _, tokens)| *tokens)

@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use super::head::{CallHead, Kind, route_tokens};
 use super::looking::Looking;
-use super::over::OverLimit;
 use super::prompt::{self, Meter, Prompt};
 use super::{Answer, Call};
 use crate::clock::UnixMillis;
 use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
-use crate::llm::edit::{self, Edits};
+use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::cap::CapField;
 use crate::llm::request::{RequestFacts, RequestReader};
 use crate::llm::shape::Shape;
@@ -21,6 +20,7 @@ use crate::policy::route::Destination;
 use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
 use crate::stream::forward::{Forwarding, forward};
+use crate::stream::over::OverLimit;
 use crate::stream::stop::Stop;
 use crate::stream::{Effect, Env, Flow, Output, Stream};
 
@@ -412,28 +412,27 @@ impl Reserving {
             Some(facts) => self.edits(env, facts, hold.is_some(), for_output),
             None => Edits::default(),
         };
-        let mut asked_for_usage = edits.include_usage;
-        if !edits.is_empty() {
-            let edited = self.facts.as_ref().filter(|_| !self.head.is_bound).and_then(|facts| {
-                match &self.prompt.body {
-                    Some(body) => edit::edit(body, facts, &edits),
-                    None => edit::edit(&(env.body)(0, self.size), facts, &edits),
-                }
-            });
-            match edited {
-                Some(body) => {
-                    out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
-                    out.effect(Effect::ReplaceRequestBody(self.size, body));
-                }
-                // The engine would answer more than there is budget for.
-                None if edits.lower_caps.is_some() => {
-                    if let Some(hold) = hold {
-                        env.quota.settle(hold, 0, env.now);
-                    }
-                    return Err(Stop::CapBound);
-                }
-                None => asked_for_usage = false,
+        let facts = self.facts.as_ref();
+        let is_lowered = edits.cap.is_some_and(|cap| {
+            facts.and_then(RequestFacts::stated_cap).is_some_and(|stated| stated > cap.most)
+        });
+        if is_lowered && self.head.is_bound {
+            // The engine would answer more than there is budget for.
+            if let Some(hold) = hold {
+                env.quota.settle(hold, 0, env.now);
             }
+            return Err(Stop::CapBound);
+        }
+        let edited = match (facts, &self.prompt.body) {
+            (Some(_), _) if self.head.is_bound || edits == Edits::default() => None,
+            (Some(facts), Some(body)) => edit::edit(body, facts, &edits),
+            (Some(facts), None) => edit::edit(&(env.body)(0, self.size), facts, &edits),
+            (None, _) => None,
+        };
+        let asked_for_usage = edits.ask_for_usage && edited.is_some();
+        if let Some(body) = edited {
+            out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
+            out.effect(Effect::ReplaceRequestBody(self.size, body));
         }
         if self.head.accepts_coding && self.facts.is_some() {
             out.effect(Effect::SetRequestHeader("accept-encoding", b"identity"));
@@ -446,7 +445,6 @@ impl Reserving {
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
             identity: Rc::clone(&forwarding.identity),
-            accounts: Rc::clone(&forwarding.accounts),
             project: head.project,
             request_id: head.request_id,
             wire: match head.kind {
@@ -478,16 +476,16 @@ impl Reserving {
             Some(UsageInjection::Auto) => !env.refuses_stream_options,
             Some(UsageInjection::Off) | None => false,
         };
-        let include_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
-        let mut edits = Edits { include_usage, ..Edits::default() };
+        let ask_for_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
+        let mut edits = Edits { ask_for_usage, cap: None };
         if is_held && has_output(facts.shape) {
-            let cap = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
-            if facts.stated_cap().is_some_and(|stated| stated > cap) {
-                edits.lower_caps = Some(cap);
-            }
-            if !facts.is_capped() && !facts.stream && !self.head.is_bound {
-                let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
-                edits.insert_cap = field.filter(|field| facts.can_cap(*field)).map(|field| (field, cap));
+            let most = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
+            let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
+            // A stream without a cap gets none: its hold grows.
+            let insert = field.filter(|field| !facts.stream && facts.can_cap(*field));
+            let is_over = facts.stated_cap().is_some_and(|stated| stated > most);
+            if is_over || (insert.is_some() && !facts.is_capped()) {
+                edits.cap = Some(CapEdit { most, insert });
             }
         }
         edits

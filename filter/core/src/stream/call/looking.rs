@@ -1,8 +1,8 @@
 //! `GET /v1/quota/me`: what the caller may still use, by what the worker knows and what the limits' homes say.
 
-use super::over;
 use crate::policy::accounting::Accounts;
-use crate::quota::book::{Answered, Need, Taken};
+use crate::quota::book::{Answered, Need, Refreshed};
+use crate::stream::over;
 use crate::stream::stop::Stop;
 use crate::stream::{Effect, Env, Flow, Output, Stream};
 
@@ -25,16 +25,13 @@ impl Looking {
         }
         let needs = needs(env, accounts);
         match env.quota.refresh(&needs, env.now, env.windows) {
-            Taken::Granted(hold) => {
-                env.quota.settle(hold, 0, env.now);
-                Self::answer(env, accounts, out)
-            }
-            Taken::Ask(operation) => {
+            Refreshed::Now => Self::answer(env, accounts, out),
+            Refreshed::Ask(operation) => {
                 let looking = Self { accounts: Accounts::clone(accounts), operation: operation.id };
                 out.effect(Effect::AskLedger(operation));
                 Ok((Stream::Looking(looking), Flow::Pause))
             }
-            Taken::Refused(_) | Taken::Unavailable => Err(Stop::QuotaUnavailable),
+            Refreshed::Unavailable => Err(Stop::QuotaUnavailable),
         }
     }
 
@@ -49,7 +46,8 @@ impl Looking {
                 env.quota.settle(hold, 0, env.now);
                 Self::answer(env, &self.accounts, out)
             }
-            Answered::Refused(_) | Answered::Unavailable | Answered::Done => Err(Stop::QuotaUnavailable),
+            Answered::Done => Self::answer(env, &self.accounts, out),
+            Answered::Refused(_) | Answered::Unavailable => Err(Stop::QuotaUnavailable),
         }
     }
 

@@ -23,7 +23,7 @@ pub struct OverLimit {
 }
 
 impl OverLimit {
-    pub(super) fn new(limit: &Limit, refused: &Refused, now: UnixMillis) -> Self {
+    pub(in crate::stream) fn new(limit: &Limit, refused: &Refused, now: UnixMillis) -> Self {
         Self {
             name: limit.name.clone(),
             tokens: limit.tokens,
