@@ -1,6 +1,8 @@
 //! What is said of a model call when it is over.
 
 pub mod cloud_event;
+pub mod delivery;
+pub mod room;
 
 use serde::{Deserialize, Serialize};
 
