@@ -176,9 +176,10 @@ impl<T: Entry> Outbox<T> {
             }
         }
         let longest = Duration::from_millis(MAX_PAUSE_MILLIS);
-        let due = self.batches.iter_mut().find(
-            |batch| matches!(batch.state, State::Waiting(until) if is_past(until, longest, now)),
-        );
+        let due = self
+            .batches
+            .iter_mut()
+            .find(|batch| matches!(batch.state, State::Waiting(until) if is_past(until, longest, now)));
         if let Some(batch) = due {
             batch.state = State::Sent(now.after(SENT_FOR));
             return Some(batch.id);

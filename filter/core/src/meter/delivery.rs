@@ -32,6 +32,8 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Where control takes records.
 pub const RECORDS_PATH: &str = "/internal/records";
+/// Where control says how many events it still has to send.
+pub const HEALTH_PATH: &str = "/internal/health";
 
 /// Who is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -311,6 +313,16 @@ impl Route {
     pub const fn is_on(self) -> bool {
         self.openmeter || self.ledger
     }
+}
+
+/// How many events control still has to send, by its answer at [`HEALTH_PATH`].
+#[must_use]
+pub fn control_depth(body: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        outbox: u64,
+    }
+    serde_json::from_slice::<Health>(body).ok().map(|health| health.outbox)
 }
 
 /// How many records an answer of control's says it will never take: `{"rejected":[…]}`.

@@ -13,7 +13,6 @@ use self::registry::Registry;
 use super::instrument::{Counter, MetricHost};
 use super::label::{OTHER, label};
 
-
 pub use self::registry::{KEY, empty};
 
 mod registry;
@@ -110,7 +109,8 @@ impl Series {
             have.add(used);
         } else if self.fresh.len() < MAX_FRESH {
             // What is too long for a label need not be kept at its length.
-            let short = |text: &str| if text.len() > super::label::MAX_BYTES { "".into() } else { text.into() };
+            let short =
+                |text: &str| if text.len() > super::label::MAX_BYTES { "".into() } else { text.into() };
             self.fresh.entry(Pair { user: short(user), model: short(model) }).or_default().add(used);
         } else {
             self.rest.add(used);

@@ -60,8 +60,10 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) const OPENMETER: Self =
-        Self::new("OpenMeter", "control keeps its events and sends them (is OPENMETER_URL right, and the key?)");
+    pub(super) const OPENMETER: Self = Self::new(
+        "OpenMeter",
+        "control keeps its events and sends them (is OPENMETER_URL right, and the key?)",
+    );
     pub(super) const CONTROL: Self =
         Self::new("control", "they are kept and sent again; is `attach serve` running?");
 

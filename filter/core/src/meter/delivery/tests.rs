@@ -201,6 +201,18 @@ fn what_control_rejects_is_counted_and_not_sent_again() {
 }
 
 #[test]
+fn controls_health_says_how_much_it_has_to_send() {
+    for (body, expected) in [
+        (r#"{"outbox":7,"set_aside":1,"oldest_seconds":3}"#, Some(7)),
+        (r#"{"outbox":-1}"#, None),
+        (r#"{"detail":"no"}"#, None),
+        ("", None),
+    ] {
+        assert_eq!(control_depth(body.as_bytes()), expected, "{body}");
+    }
+}
+
+#[test]
 fn a_full_outbox_admits_nobody_and_counts_what_it_could_not_take() {
     let delivery = delivery(LEDGER);
     let bytes = super::super::room::room_for("anna", None, "default");

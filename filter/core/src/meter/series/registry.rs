@@ -40,8 +40,7 @@ pub(super) struct Registry {
 impl Registry {
     pub(super) fn read(value: &[u8]) -> Self {
         let (seed, entries) = value.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        let mut registry =
-            Self { seed: u64::from_le_bytes(*seed), value: seed.to_vec(), ..Self::default() };
+        let mut registry = Self { seed: u64::from_le_bytes(*seed), value: seed.to_vec(), ..Self::default() };
         for [a, b, c, d, e, f, g, h, user @ ..] in entries.as_chunks::<12>().0 {
             registry.put(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), u32::from_le_bytes(*user));
         }
@@ -71,9 +70,7 @@ impl Registry {
             #[allow(clippy::cast_possible_truncation)] // Half of it is meant.
             let whose = whose as u32;
             let has_room = self.models.get(&whose).is_none_or(|models| *models < MAX_MODELS);
-            if model != OTHER
-                && self.claim(&user, &model, whose, if has_room { own } else { 0 }, may_grow)
-            {
+            if model != OTHER && self.claim(&user, &model, whose, if has_room { own } else { 0 }, may_grow) {
                 return Granted::Own;
             }
             if self.claim(&user, OTHER, whose, own, may_grow) {
