@@ -46,7 +46,9 @@ impl Stream {
 
 impl Context for Stream {
     fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
-        if let Some(worker) = &self.worker {
+        if let Some(worker) = &self.worker
+            && !worker.ledger_answered(callout, body_size)
+        {
             worker.answered(callout, body_size);
         }
     }

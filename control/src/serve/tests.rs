@@ -31,6 +31,10 @@ pub(super) fn options(folder: &Path) -> Options {
         agents: BTreeMap::new(),
         assertion_keys: folder.join("assertion-keys.json"),
         gateway_keys: folder.join("gateway-keys.json"),
+        database: folder.join("control.db"),
+        openmeter: None,
+        outbox_limit: 1000,
+        ssl_cert_file: None,
     }
 }
 

@@ -1,5 +1,15 @@
 //! What is said of a model call when it is over.
 
+pub mod bounds;
+pub mod cloud_event;
+pub mod delivery;
+pub mod fleet;
+pub mod instrument;
+pub mod label;
+pub mod room;
+pub mod series;
+pub mod tally;
+
 use serde::{Deserialize, Serialize};
 
 use crate::llm::usage::Source;

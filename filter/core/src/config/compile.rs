@@ -16,6 +16,7 @@ use crate::policy::{KeySource, Policy, RoutePolicy, RouteRules};
 use crate::secret::Secret;
 
 mod accounting;
+mod metering;
 mod schemes;
 mod upstream;
 
@@ -182,9 +183,10 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
             .map_or(DEFAULT_MAX_REQUEST_BYTES, |accounting| accounting.max_request_bytes)
             .try_into()
             .unwrap_or(usize::MAX),
-        accounting: accounting::accounting(config, secret, errors),
+        accounting: accounting::accounting(config, errors),
         control_secret: control_secret(config, secret, errors),
         control: upstream::control(config, errors),
+        metering: metering::of(config, secret, errors),
         resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
     }
 }

@@ -5,12 +5,10 @@ use std::rc::Rc;
 use crate::authn::Identity;
 use crate::authn::grants::UserPattern;
 use crate::config::accounting::{FailureMode, UsageInjection};
-use crate::keys::discovery::Target;
 use crate::llm::bpe::Encoding;
 use crate::llm::request::cap::CapField;
 use crate::policy::model::Whom;
 use crate::quota::{Key, Limit};
-use crate::secret::Secret;
 
 /// How tokens are counted, limited and reported.
 #[derive(Debug)]
@@ -31,14 +29,6 @@ pub struct Accounting {
     pub usage_headers: bool,
     /// Whether tokens and model go into Envoy's filter state.
     pub log_usage: bool,
-    /// Whether counters by user and model are kept.
-    pub usage_metrics: bool,
-    /// The most label sets of those counters.
-    pub max_series: usize,
-    /// Where usage events go, and the whole `Authorization` value that they go with.
-    pub openmeter: Option<(Target, Secret)>,
-    /// Whether control keeps a row per call.
-    pub ledger: bool,
     /// Whether `/api/chat` reaches the engine as OpenAI's chat.
     pub chat_is_openai: bool,
 }

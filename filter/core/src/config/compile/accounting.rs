@@ -1,19 +1,17 @@
 //! What calls may cost: limits, where they live, and who is told.
 
 use super::schemes::user_pattern;
-use super::{Errors, check_target, target};
+use super::Errors;
 use crate::authn::grants::UserPattern;
 use crate::config::accounting::{
     AccountingConfig, Consistency, LimitConfig, RouteTokensConfig, WindowConfig, WindowsConfig,
 };
-use crate::config::{PluginConfig, TargetConfig};
-use crate::keys::discovery::Target;
+use crate::config::PluginConfig;
 use crate::llm::bpe::Encoding;
 use crate::llm::request::cap::CapField;
 use crate::policy::accounting::{Accounting, LimitRule, RouteTokens};
 use crate::policy::model::Whom;
 use crate::quota::{Home, Limit, Window};
-use crate::secret::Secret;
 
 /// The most limits; each is looked at for a new token.
 const MAX_LIMITS: usize = 256;
@@ -26,11 +24,7 @@ const MAX_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
 /// More than any model answers.
 const MAX_OUTPUT: u64 = 10_000_000;
 
-pub(super) fn accounting(
-    config: &PluginConfig,
-    secret: &dyn Fn(&str) -> Option<String>,
-    errors: &mut Errors,
-) -> Option<Accounting> {
+pub(super) fn accounting(config: &PluginConfig, errors: &mut Errors) -> Option<Accounting> {
     let accounting = config.accounting.as_ref()?;
     if accounting.limits.len() > MAX_LIMITS {
         errors.add("accounting.limits", format!("at most {MAX_LIMITS}"));
@@ -55,12 +49,8 @@ pub(super) fn accounting(
         .filter_map(|(at, limit)| rule(at, limit, config, accounting, errors))
         .collect();
     let at_control = limits.iter().any(|rule| rule.limit.home == Home::Control);
-    if config.control.target.is_none() && (at_control || accounting.ledger || accounting.openmeter.is_some())
-    {
-        errors.add(
-            "control.target",
-            "is needed for a ledger, for OpenMeter, and for limits by the day or the month",
-        );
+    if config.control.target.is_none() && at_control {
+        errors.add("control.target", "is needed for limits by the day or the month, and for shared ones");
     }
     Some(Accounting {
         encoding,
@@ -71,10 +61,6 @@ pub(super) fn accounting(
         usage_injection: accounting.usage_injection,
         usage_headers: accounting.usage_headers,
         log_usage: accounting.log_usage,
-        usage_metrics: accounting.usage_metrics,
-        max_series: usize::try_from(accounting.max_series).unwrap_or(usize::MAX),
-        openmeter: openmeter(accounting, secret, errors),
-        ledger: accounting.ledger,
         chat_is_openai: accounting.chat_is_openai,
     })
 }
@@ -143,29 +129,6 @@ fn rule(
         is_shared: limit.shared,
         limit: Limit { name: limit.name.as_str().into(), tokens: limit.tokens, window, home },
     })
-}
-
-fn openmeter(
-    accounting: &AccountingConfig,
-    secret: &dyn Fn(&str) -> Option<String>,
-    errors: &mut Errors,
-) -> Option<(Target, Secret)> {
-    let openmeter = accounting.openmeter.as_ref()?;
-    let at: &TargetConfig = &openmeter.target;
-    check_target("accounting.openmeter.target", at, errors);
-    let name = &openmeter.key_env;
-    match secret(name) {
-        Some(key) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic()) => {
-            Some((target(at), Secret::new(format!("Bearer {key}").into_bytes())))
-        }
-        _ => {
-            errors.add(
-                "accounting.openmeter.key_env",
-                format!("the VM's environment variable {name} holds no key"),
-            );
-            None
-        }
-    }
 }
 
 pub(super) fn route_tokens(path: &str, tokens: &RouteTokensConfig, errors: &mut Errors) -> RouteTokens {
