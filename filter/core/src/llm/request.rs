@@ -29,11 +29,13 @@ use super::scan::{ScanError, Scanner};
 use super::shape::{Call, Shape};
 
 pub mod cap;
+mod count;
 mod facts;
 mod read;
 mod role;
 mod state;
 
+pub use count::PromptCounter;
 pub(in crate::llm) use facts::Place;
 pub use facts::RequestFacts;
 

@@ -7,14 +7,14 @@ use super::vocabulary::{LONGEST, NO_TOKEN, Vocabulary};
 const BLOCK: usize = 16;
 
 /// A longer piece is merged this many bytes at a time.
-pub(super) const WINDOW: usize = 8_192;
+pub(super) const WINDOW: usize = 2_048;
 
 /// How far before the end of a window its tokens stand as they are, whatever follows the window.
 ///
-/// What follows can change a merge only by changing the merge to the right of it, which must be of a lower
-/// rank to come first, and so on: so it reaches back over a chain of neighbours whose ranks fall. A test
-/// works out that no such chain in either vocabulary covers as much as this.
-pub(super) const REACH: usize = 3_072;
+/// What follows can change a merge only by changing an earlier one to the right of it, and so on: it
+/// reaches back over a chain of merges of ever lower ranks. A test works out that no chain in either
+/// vocabulary covers as much as this.
+pub(super) const REACH: usize = 512;
 
 /// How many tokens a piece is, however long it is.
 pub(super) fn tokens(vocabulary: &Vocabulary, mut piece: &[u8]) -> u64 {
@@ -262,3 +262,6 @@ impl Tree {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests;
