@@ -161,8 +161,11 @@ impl Account {
         if is_strict {
             return Ask { need: tokens, want: tokens, give_back: self.idle() };
         }
-        let (need, give_back) =
-            if self.has_run_out(now) { (tokens, self.idle()) } else { (tokens.saturating_sub(self.idle()), 0) };
+        let (need, give_back) = if self.has_run_out(now) {
+            (tokens, self.idle())
+        } else {
+            (tokens.saturating_sub(self.idle()), 0)
+        };
         Ask { need, want: need.max((self.tokens / IDLE_SHARE).saturating_sub(self.extra)), give_back }
     }
 
@@ -226,11 +229,8 @@ impl Account {
     /// been asked something else meanwhile.
     pub(super) fn answered(&mut self, part: Part, granted: u64, left: Left, sent: u64, now: UnixMillis) {
         self.gone(part);
-        self.lease = if part.alone == Some(self.serial) {
-            left.lease
-        } else {
-            self.lease.saturating_add(granted)
-        };
+        self.lease =
+            if part.alone == Some(self.serial) { left.lease } else { self.lease.saturating_add(granted) };
         if granted > 0 {
             self.touched = self.touched.max(now);
         }

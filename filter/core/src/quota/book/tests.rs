@@ -1,13 +1,15 @@
+mod away;
+mod interleaving;
+mod table;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::quota::bucket;
 use crate::quota::entry::Entry;
 use crate::quota::wire::Request;
-use crate::quota::{LEASE_SECONDS, Window};
+use crate::quota::{Key, LEASE_SECONDS, Limit, MAX_LIMITS, Window, home};
 
 const START: u64 = 1_700_000_000;
 
@@ -77,8 +79,7 @@ impl Control {
             .iter()
             .map(|account| self.entries.get(&account.key).cloned().unwrap_or_default())
             .collect();
-        let answer =
-            home::apply(&mut entries, &request.accounts, request.worker_number(), now.seconds());
+        let answer = home::apply(&mut entries, &request.accounts, request.worker_number(), now.seconds());
         for (account, entry) in request.accounts.iter().zip(entries) {
             self.entries.insert(account.key, Entry::from_bytes(&entry.to_bytes()).unwrap());
         }
@@ -282,111 +283,6 @@ fn several_limits_get_all_or_nothing() {
 }
 
 #[test]
-fn an_answer_that_was_lost_is_asked_for_again_and_counts_once() {
-    let (shared, mut control) = (Shared::default(), Control::default());
-    let month = limit("month", 1000, Home::Control);
-    let needs = [need(&month, "alice")];
-    let mut book = Book::new("a-0", false);
-    let Answered::Granted(hold) = reserve(&mut book, &needs, 100, at(0.0), &shared, &mut control) else {
-        panic!()
-    };
-    book.settle(hold, 70, at(0.1));
-    // 30 are idle: 170 more are needed. The answer gets lost.
-    let operation = asked(book.reserve(&needs, 200, at(0.2), &shared));
-    let request = Request::parse(&operation.body).unwrap();
-    assert_eq!((&*request.id, &*request.worker), ("a-0-2", "a-0"));
-    assert_eq!((request.accounts[0].need, request.accounts[0].spent.clone()), (170, vec![(START, 70)]));
-    control.ask(&operation.body, at(0.2));
-    assert!(matches!(book.failed(operation.id, at(2.2)), Answered::Unavailable));
-    assert_eq!(book.view(&needs, at(2.2))[0].held, 0, "the request does not wait for it");
-    assert!(book.tick(at(2.3), &shared).is_empty(), "not at once");
-
-    let again = book.tick(at(3.3), &shared);
-    assert_eq!(again, [operation.clone()], "the same text under the same id");
-    let answer = control.ask(&again[0].body, at(3.3));
-    assert!(matches!(book.answered(operation.id, &answer, at(3.3)), Answered::Done));
-    assert!(matches!(book.answered(operation.id, &answer, at(3.3)), Answered::Done), "a second time");
-    let operations = book.tick(at(4.4), &shared);
-    control.serve(&mut book, operations, at(4.4));
-    let entry = &control.entries[&needs[0].key];
-    assert_eq!((entry.used(month.window, START + 5), entry.held(START + 5)), (70, 0));
-}
-
-#[test]
-fn an_answer_that_comes_in_time_is_a_hold_and_one_that_nobody_waits_for_is_not() {
-    let (shared, mut control) = (Shared::default(), Control::default());
-    let month = limit("month", 1000, Home::Control);
-    let needs = [need(&month, "alice")];
-    let mut book = Book::new("a-0", false);
-    let operation = asked(book.reserve(&needs, 200, at(0.0), &shared));
-    book.abandon(operation.id);
-    let answer = control.ask(&operation.body, at(0.1));
-    assert!(matches!(book.answered(operation.id, &answer, at(0.1)), Answered::Done));
-    assert_eq!((book.holds(), book.unanswered()), (0, 0));
-    // An answer about something else is none.
-    let operation = asked(book.reserve(&needs, 900, at(0.2), &shared));
-    let wrong = Answer::Granted { granted: vec![], left: vec![] };
-    assert!(matches!(book.answered(operation.id, &wrong, at(0.3)), Answered::Unavailable));
-    assert_eq!(book.unanswered(), 1);
-}
-
-#[test]
-fn while_control_is_away_requests_do_not_wait_and_one_operation_tries() {
-    let (shared, mut control) = (Shared::default(), Control::default());
-    let month = limit("month", 100_000, Home::Control);
-    let mut book = Book::new("a-0", false);
-    for n in 0..5 {
-        assert!(!book.is_control_down() || n >= 3);
-        if n < 3 {
-            let who = n.to_string();
-            let operation = asked(book.reserve(&[need(&month, &who)], 10, at(0.0), &shared));
-            book.failed(operation.id, at(2.0));
-        }
-    }
-    assert!(book.is_control_down());
-    let needs = [need(&month, "x")];
-    assert!(matches!(book.reserve(&needs, 10, at(2.0), &shared), Taken::Unavailable));
-    let mut tries = 0;
-    let mut now = 2.0;
-    while now < 8.0 {
-        for operation in book.tick(at(now), &shared) {
-            tries += 1;
-            book.failed(operation.id, at(now));
-        }
-        now += 0.2;
-    }
-    assert!((3..=20).contains(&tries), "{tries}");
-    // It is back: the one that tries finds out, and the others follow.
-    let operations = book.tick(at(10.0), &shared);
-    assert_eq!(operations.len(), 1);
-    assert!(book.tick(at(10.0), &shared).is_empty(), "it is under way");
-    control.serve(&mut book, operations, at(10.0));
-    assert!(!book.is_control_down());
-    for second in 11..15 {
-        let operations = book.tick(at(f64::from(second)), &shared);
-        control.serve(&mut book, operations, at(f64::from(second)));
-    }
-    assert_eq!(book.unanswered(), 0);
-    assert!(control.entries.values().all(|entry| entry.held(START + 15) == 0), "all went back");
-}
-
-#[test]
-fn where_shared_data_is_not_to_be_had_nothing_is_lost() {
-    let (shared, limit) = (Shared::default(), limit("minute", 1000, Home::Shared));
-    let needs = [need(&limit, "alice")];
-    let mut book = Book::new("a-0", false);
-    let hold = held(book.reserve(&needs, 100, at(0.0), &shared));
-    book.settle(hold, 60, at(0.0));
-    shared.is_gone.set(true);
-    assert!(matches!(book.reserve(&needs, 500, at(0.1), &shared), Taken::Unavailable));
-    book.tick(at(1.5), &shared);
-    shared.is_gone.set(false);
-    book.tick(at(2.0), &shared);
-    let entry = shared.entry(needs[0].key);
-    assert_eq!((entry.used(limit.window, START + 2), entry.held(START + 2)), (60, 0));
-}
-
-#[test]
 fn a_hold_grows_while_budget_lasts() {
     for home in [Home::Shared, Home::Control] {
         let (shared, mut control) = (Shared::default(), Control::default());
@@ -450,55 +346,16 @@ fn strictly_every_request_asks_and_nothing_stays() {
 }
 
 #[test]
-fn a_long_hold_keeps_its_lease_and_a_dead_workers_counts_as_used() {
-    let (shared, mut control) = (Shared::default(), Control::default());
-    let (minute, day) = (limit("minute", 1000, Home::Shared), limit("day", 1000, Home::Control));
-    let needs = [need(&minute, "alice"), need(&day, "alice")];
-    let mut book = Book::new("a-0", false);
-    let Answered::Granted(hold) = reserve(&mut book, &needs, 600, at(0.0), &shared, &mut control) else {
-        panic!()
-    };
-    let mut now = 0.0;
-    while now < 300.0 {
-        let operations = book.tick(at(now), &shared);
-        control.serve(&mut book, operations, at(now));
-        now += 0.5;
-    }
-    assert!(shared.writes.get() < 40, "{}", shared.writes.get());
-    assert_eq!(shared.entry(needs[0].key).held(START + 300), 600);
-    assert_eq!(control.entries[&needs[1].key].held(START + 300), 600);
-    drop(hold);
-    drop(book);
-    let gone = START + 300 + LEASE_SECONDS;
-    for entry in [shared.entry(needs[0].key), control.entries[&needs[1].key].clone()] {
-        assert_eq!((entry.held(gone), entry.used(minute.window, gone)), (0, 600));
-    }
-}
-
-#[test]
-fn a_worker_that_was_cut_off_spends_nothing_of_a_lease_that_ran_out() {
-    let (shared, limit) = (Shared::default(), limit("minute", 16_000, Home::Shared));
-    let needs = [need(&limit, "alice")];
-    let mut book = Book::new("a-0", false);
-    let hold = held(book.reserve(&needs, 10, at(0.0), &shared));
-    book.settle(hold, 10, at(0.0));
-    shared.is_gone.set(true);
-    assert!(matches!(book.reserve(&needs, 10, at(59.9), &shared), Taken::Granted(_)));
-    assert!(matches!(book.reserve(&needs, 10, at(60.0), &shared), Taken::Unavailable));
-    shared.is_gone.set(false);
-    assert!(matches!(book.reserve(&needs, 10, at(200.0), &shared), Taken::Granted(_)));
-    let entry = shared.entry(needs[0].key);
-    assert_eq!(entry.used(limit.window, START + 200), 0);
-}
-
-#[test]
 fn an_engine_that_overshoots_is_charged_and_nobody_gets_more_until_it_has_left() {
     let (shared, limit) = (Shared::default(), limit("minute", 100, Home::Shared));
     let needs = [need(&limit, "alice")];
     let mut book = Book::new("a-0", false);
     let hold = held(book.reserve(&needs, 50, at(0.0), &shared));
     book.settle(hold, 500, at(0.0));
-    assert_eq!(book.view(&needs, at(0.0))[0], View { limit: 100, used: 500, held: 0, remaining: 0, reset: 61 });
+    assert_eq!(
+        book.view(&needs, at(0.0))[0],
+        View { limit: 100, used: 500, held: 0, remaining: 0, reset: 61 }
+    );
     book.tick(at(0.1), &shared);
     assert_eq!(shared.entry(needs[0].key).used(limit.window, START), 500, "told at once");
     assert_eq!(refused(book.reserve(&needs, 1, at(0.5), &shared)).retry_after, Some(61));
@@ -532,45 +389,6 @@ fn the_view_says_how_accounts_stand() {
 }
 
 #[test]
-fn the_table_is_bounded_and_makes_room_from_what_idles() {
-    let wide = Wide::default();
-    let limit = limit("minute", 1_000_000, Home::Shared);
-    let mut book = Book::new("a-0", false);
-    for n in 0..MAX_ACCOUNTS * 2 {
-        let hold = held(book.reserve(&[need(&limit, &n.to_string())], 10, at(0.0), &wide));
-        book.settle(hold, 1, at(0.0));
-    }
-    assert!(book.accounts.len() <= MAX_ACCOUNTS);
-    for _ in 0..MAX_ACCOUNTS {
-        book.close(at(0.5), &wide);
-        if book.accounts.listed_len() == 0 {
-            break;
-        }
-    }
-    let all = wide.0.borrow();
-    assert_eq!(all.len(), MAX_ACCOUNTS * 2);
-    assert!(all.values().all(|entry| entry.used(limit.window, START) == 1 && entry.held(START) == 0));
-}
-
-#[test]
-fn a_table_in_which_everything_is_held_takes_no_more() {
-    let wide = Wide::default();
-    let limit = limit("minute", 1_000_000, Home::Shared);
-    let mut book = Book::new("a-0", false);
-    let mut holds: Vec<Hold> = (0..MAX_ACCOUNTS)
-        // A hold of nothing is one, too: what comes of it is charged to whom it was for.
-        .map(|n| held(book.reserve(&[need(&limit, &n.to_string())], n as u64 % 2, at(0.0), &wide)))
-        .collect();
-    let needs = [need(&limit, "one more")];
-    assert!(matches!(book.reserve(&needs, 10, at(5.0), &wide), Taken::Unavailable));
-    book.settle(holds.pop().unwrap(), 7, at(5.0));
-    let _hold = held(book.reserve(&needs, 10, at(5.0), &wide));
-    let last = Key::of("minute", &(MAX_ACCOUNTS - 1).to_string());
-    assert_eq!(wide.0.borrow()[&last].used(limit.window, START + 5), 7);
-    assert_eq!(book.holds(), MAX_ACCOUNTS);
-}
-
-#[test]
 fn one_limit_that_is_named_twice_counts_once_and_too_many_are_not_to_be_had() {
     let (shared, limit) = (Shared::default(), limit("minute", 1000, Home::Shared));
     let needs = [need(&limit, "alice"); MAX_LIMITS + 1];
@@ -578,232 +396,4 @@ fn one_limit_that_is_named_twice_counts_once_and_too_many_are_not_to_be_had() {
     let _hold = held(book.reserve(&needs[..2], 1000, at(0.0), &shared));
     assert!(matches!(book.reserve(&needs, 1, at(0.0), &shared), Taken::Unavailable));
     let _free = held(book.reserve(&[], 1_000_000, at(0.0), &shared));
-}
-
-#[derive(Clone, Debug)]
-enum Event {
-    Wait(u64),
-    Reserve { worker: usize, user: usize, tokens: u64 },
-    Settle { which: usize, part: u64 },
-    Grow { which: usize, by: u64 },
-    Tick { worker: usize },
-    /// One of the operations under way arrives; its answer may get lost.
-    Arrive { which: usize, answer: bool },
-    /// One of them is lost.
-    Lose { which: usize },
-    Die { worker: usize },
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let worker = 0..3_usize;
-    prop_oneof![
-        3 => (0..1500_u64).prop_map(Event::Wait),
-        1 => (20_000..70_000_u64).prop_map(Event::Wait),
-        8 => (worker.clone(), 0..2_usize, 0..400_u64)
-            .prop_map(|(worker, user, tokens)| Event::Reserve { worker, user, tokens }),
-        6 => (0..8_usize, 0..=4_u64).prop_map(|(which, part)| Event::Settle { which, part }),
-        2 => (0..8_usize, 1..200_u64).prop_map(|(which, by)| Event::Grow { which, by }),
-        6 => worker.clone().prop_map(|worker| Event::Tick { worker }),
-        8 => (0..6_usize, prop::bool::weighted(0.8))
-            .prop_map(|(which, answer)| Event::Arrive { which, answer }),
-        1 => (0..6_usize).prop_map(|which| Event::Lose { which }),
-        1 => worker.prop_map(|worker| Event::Die { worker }),
-    ]
-}
-
-struct World {
-    books: Vec<Book>,
-    shared: Wide,
-    control: Control,
-    holds: Vec<(usize, usize, Hold)>,
-    /// On their way to control: of which worker, for whom, and for the growth of a hold or a new one.
-    under_way: Vec<(usize, usize, Operation)>,
-    spent: Vec<(usize, u64, u64)>,
-    now: UnixMillis,
-    born: usize,
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    /// Several workers, both homes, answers that come late, in another order, or never, workers that die.
-    #[test]
-    fn no_interleaving_lets_more_through_than_the_limit(
-        events in prop::collection::vec(event(), 1..150),
-        minute in 100..2000_u64,
-        day in 100..3000_u64,
-        is_strict in prop::bool::weighted(0.2),
-    ) {
-        let minute = limit("minute", minute, Home::Shared);
-        let day = Limit { window: Window::Sliding(600), ..limit("day", day, Home::Control) };
-        let users = ["alice", "bob"];
-        let mut world = World {
-            books: (0..3).map(|n| Book::new(&format!("a-{n}"), is_strict)).collect(),
-            shared: Wide::default(),
-            control: Control::default(),
-            holds: Vec::new(),
-            under_way: Vec::new(),
-            spent: Vec::new(),
-            now: at(0.0),
-            born: 3,
-        };
-        let mut deaths = 0;
-        for event in events {
-            let World { books, shared, control, holds, under_way, spent, now, born } = &mut world;
-            match event {
-                Event::Wait(wait) => {
-                    // Workers tick meanwhile, but hear nothing of control.
-                    let mut rest = wait;
-                    while rest > 0 {
-                        let step = rest.min(10_000);
-                        rest -= step;
-                        *now = UnixMillis(now.0 + step);
-                        if step < 10_000 { continue; }
-                        for (worker, book) in books.iter_mut().enumerate() {
-                            for operation in book.tick(*now, shared) {
-                                under_way.push((worker, 9, operation));
-                            }
-                        }
-                    }
-                }
-                Event::Reserve { worker, user, tokens } => {
-                    let needs = [need(&minute, users[user]), need(&day, users[user])];
-                    match books[worker].reserve(&needs, tokens, *now, shared) {
-                        Taken::Granted(hold) => holds.push((worker, user, hold)),
-                        Taken::Ask(operation) => under_way.push((worker, user, operation)),
-                        Taken::Refused(_) | Taken::Unavailable => {}
-                    }
-                }
-                Event::Settle { which, part } if which < holds.len() => {
-                    let (worker, user, hold) = holds.swap_remove(which);
-                    let actual = hold.tokens() * part / 4;
-                    spent.push((user, now.seconds(), actual));
-                    books[worker].settle(hold, actual, *now);
-                }
-                Event::Grow { which, by } if which < holds.len() => {
-                    let (worker, user, hold) = &mut holds[which];
-                    if let Grown::Ask(operation) = books[*worker].grow(hold, by, *now, shared) {
-                        under_way.push((*worker, *user, operation));
-                    }
-                }
-                Event::Tick { worker } => {
-                    for operation in books[worker].tick(*now, shared) {
-                        under_way.push((worker, 9, operation));
-                    }
-                }
-                Event::Arrive { which, answer } if which < under_way.len() => {
-                    let (worker, user, operation) = under_way.swap_remove(which);
-                    let said = control.ask(&operation.body, *now);
-                    if worker == 9 {
-                        continue; // Its worker has died.
-                    }
-                    let answered = if answer {
-                        books[worker].answered(operation.id, &said, *now)
-                    } else {
-                        books[worker].failed(operation.id, *now)
-                    };
-                    if let Answered::Granted(hold) = answered {
-                        holds.push((worker, user, hold));
-                    }
-                }
-                Event::Lose { which } if which < under_way.len() => {
-                    let (worker, _, operation) = under_way.swap_remove(which);
-                    if worker != 9 {
-                        let _ = books[worker].failed(operation.id, *now);
-                    }
-                }
-                Event::Die { worker } => {
-                    books[worker] = Book::new(&format!("a-{born}"), is_strict);
-                    *born += 1;
-                    deaths += 1;
-                    holds.retain(|hold| hold.0 != worker);
-                    for operation in under_way.iter_mut().filter(|operation| operation.0 == worker) {
-                        operation.0 = 9;
-                    }
-                }
-                _ => {}
-            }
-            for (user, name) in users.iter().enumerate() {
-                for (limit, window) in [(&minute, 60), (&day, 600)] {
-                    let second = world.now.seconds();
-                    let used: u64 = world.spent.iter()
-                        .filter(|(who, at, _)| *who == user && at + window >= second)
-                        .map(|(_, _, tokens)| tokens).sum();
-                    let held: u64 =
-                        world.holds.iter().filter(|hold| hold.1 == user).map(|hold| hold.2.tokens()).sum();
-                    prop_assert!(used + held <= limit.tokens, "{}: {used} + {held} of {limit:?}", name);
-                }
-            }
-        }
-        // When all is over and everybody has been heard, homes know what was spent, and nothing is leased.
-        let World { mut books, shared, mut control, holds, under_way, mut spent, now, .. } = world;
-        for (worker, user, hold) in holds {
-            spent.push((user, now.seconds(), hold.tokens()));
-            books[worker].settle(hold, hold_tokens(&spent), now);
-        }
-        for (_, _, operation) in under_way {
-            control.ask(&operation.body, now);
-        }
-        let end = UnixMillis(now.0 + 40_000);
-        for round in 0..40 {
-            let now = UnixMillis(now.0 + round * 1000);
-            for book in &mut books {
-                for operation in book.tick(now, &shared) {
-                    let said = control.ask(&operation.body, now);
-                    if let Answered::Granted(hold) = book.answered(operation.id, &said, now) {
-                        book.settle(hold, 0, now);
-                    }
-                }
-            }
-        }
-        for book in &books {
-            prop_assert_eq!(book.holds(), 0);
-            prop_assert_eq!(book.unanswered(), 0);
-            prop_assert_eq!(book.accounts.listed_len(), 0);
-        }
-        if deaths == 0 {
-            for (user, name) in users.iter().enumerate() {
-                for (limit, window) in [(&minute, 60), (&day, 600)] {
-                    let key = Key::of(&limit.name, name);
-                    let entry = match limit.home {
-                        Home::Shared => shared.0.borrow().get(&key).cloned(),
-                        Home::Control => control.entries.get(&key).cloned(),
-                    }.unwrap_or_default();
-                    prop_assert_eq!(entry.held(end.seconds()), 0);
-                    let used: u64 = spent.iter()
-                        .filter(|(who, at, _)| *who == user && at + window >= end.seconds())
-                        .map(|(_, _, tokens)| tokens).sum();
-                    let all: u64 = spent.iter().filter(|(who, ..)| *who == user).map(|(_, _, n)| n).sum();
-                    let known = entry.used(limit.window, end.seconds());
-                    prop_assert!(used <= known && known <= all, "{name} {limit:?}: {used} {known} {all}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn dbg() {
-    let minute = limit("minute", 100, Home::Shared);
-    let day = Limit { window: Window::Sliding(600), ..limit("day", 100, Home::Control) };
-    let needs = [need(&minute, "alice"), need(&day, "alice")];
-    let (shared, mut control) = (Wide::default(), Control::default());
-    let mut book = Book::new("a-0", false);
-    let mut ops = vec![asked(book.reserve(&needs, 0, at(0.0), &shared)), asked(book.reserve(&needs, 1, at(0.0), &shared))];
-    for n in [10., 20., 30.] { ops.extend(book.tick(at(n), &shared)); 
-        println!("{n} {:?}", shared.0.borrow()); }
-    for o in ops { control.ask(&o.body, at(30.)); }
-    for n in 30..70 { let n = f64::from(n);
-        for operation in book.tick(at(n), &shared) {
-            let said = control.ask(&operation.body, at(n));
-            let a = book.answered(operation.id, &said, at(n));
-            println!("{n} {a:?}");
-                    if let Answered::Granted(hold) = a {
-                        book.settle(hold, 0, at(n));
-                    }
-        }
-        println!("{n} {:?}", shared.0.borrow()); }
-}
-fn hold_tokens(spent: &[(usize, u64, u64)]) -> u64 {
-    spent.last().map_or(0, |(_, _, tokens)| *tokens)
 }

@@ -22,7 +22,8 @@ impl Book {
         self.look_after(once, now, shared)
     }
 
-    /// Gives back all that is idle and says all that was spent, before the book is closed.
+    /// Gives back all that is idle and says all that was spent, before the book is closed; at most as much as
+    /// in one [`Book::tick`].
     pub fn close(&mut self, now: UnixMillis, shared: &dyn SharedWindows) -> Vec<Operation> {
         self.look_after(true, now, shared)
     }
@@ -49,7 +50,8 @@ impl Book {
         for _ in 0..count {
             let place = self.accounts.listed(self.turn);
             self.turn = self.turn.saturating_add(1).checked_rem(count).unwrap_or(0);
-            let Some((place, account)) = place.and_then(|place| Some((place, self.accounts.get(place)?))) else {
+            let Some((place, account)) = place.and_then(|place| Some((place, self.accounts.get(place)?)))
+            else {
                 continue;
             };
             let Some(ask) = account.due(once, now) else { continue };
@@ -82,7 +84,8 @@ impl Book {
         let mut writes = 0;
         for number in 0..self.accounts.listed_len() {
             let place = self.accounts.listed(number);
-            let Some((place, account)) = place.and_then(|place| Some((place, self.accounts.get(place)?))) else {
+            let Some((place, account)) = place.and_then(|place| Some((place, self.accounts.get(place)?)))
+            else {
                 continue;
             };
             if account.home == Home::Shared
