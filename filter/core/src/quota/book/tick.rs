@@ -22,7 +22,8 @@ impl Book {
         self.look_after(once, now, shared)
     }
 
-    /// Gives back all that is idle and says all that was spent, before the book is closed.
+    /// Gives back all that is idle and says all that was spent, before the book is closed; at most as much as
+    /// in one [`Book::tick`].
     pub fn close(&mut self, now: UnixMillis, shared: &dyn SharedWindows) -> Vec<Operation> {
         self.look_after(true, now, shared)
     }
