@@ -15,7 +15,7 @@ mod text;
 use core::fmt;
 
 use crate::llm::bpe::Encoding;
-use crate::llm::scan::{ScanError, Scanner};
+use crate::llm::scan::Scanner;
 use crate::llm::shape::Shape;
 use crate::llm::usage::TokenUsage;
 use ending::Ending;
@@ -59,6 +59,8 @@ pub struct ResponseReader {
     /// The first bytes of the event's data, for what is no JSON and means something.
     head: [u8; DONE.len()],
     head_len: usize,
+    /// Where the data that was read last has ended.
+    data_end: u64,
     /// The last byte of JSON that is no white space.
     last: u8,
     /// The last byte of the chunk before ended a line of JSON.
@@ -96,6 +98,7 @@ impl ResponseReader {
             is_broken: false,
             head: [0; DONE.len()],
             head_len: 0,
+            data_end: 0,
             last: 0,
             line_ended: true,
         }
@@ -235,6 +238,12 @@ impl ResponseReader {
         fits.then_some(shape)
     }
 
+    /// Bytes of memory.
+    #[cfg(test)]
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + self.reading.footprint() + self.hide.footprint()
+    }
+
     fn is_between(&self, next: Option<u8>) -> bool {
         match self.frame.kind() {
             Kind::Sse => self.frame.is_between(next),
@@ -266,14 +275,14 @@ impl ResponseReader {
                 let start = place(range.start);
                 self.data(chunk.get(range).unwrap_or_default(), start);
             }
-            Step::Join => self.data(b"\n", 0),
+            Step::Join => self.data(b"\n", self.data_end),
             Step::Line(at) => {
                 // A JSON text may lie on several lines, and several may come where one was announced.
                 if self.frame.kind() == Kind::Ndjson || self.scanner.is_complete() {
                     self.end_event(out, place(at));
                     self.begin_event();
                 } else {
-                    self.data(b"\n", 0);
+                    self.data(b"\n", self.data_end);
                 }
                 self.line_ended = true;
             }
@@ -316,6 +325,7 @@ impl ResponseReader {
             self.last = *last;
             self.line_ended = false;
         }
+        self.data_end = start.saturating_add(piece.len() as u64);
         if self.head_len < DONE.len() {
             for byte in piece.iter().take(DONE.len().saturating_sub(self.head_len)) {
                 if let Some(place) = self.head.get_mut(self.head_len) {
@@ -324,23 +334,18 @@ impl ResponseReader {
                 }
             }
         }
-        if self.is_broken {
-            return self.reading.broken(piece);
-        }
         let base = self.scanner.offset();
+        if self.is_broken {
+            return self.reading.text(piece);
+        }
         let is_json = self.frame.kind() == Kind::Json;
         let mut view = self.reading.view(piece, base, start.wrapping_sub(base), &mut self.hide, is_json);
         let read = self.scanner.push(piece, &mut view);
         view.finish();
-        if let Err(error) = read {
+        if read.is_err() {
             self.is_broken = true;
             self.hide.pass();
-            let at = match error {
-                ScanError::Malformed(at) | ScanError::Deep(at) => at,
-                ScanError::Truncated => self.scanner.offset(),
-            };
-            let from = usize::try_from(at.saturating_sub(base)).unwrap_or(usize::MAX);
-            self.reading.broken(piece.get(from..).unwrap_or_default());
+            self.reading.broken(piece, base);
         }
     }
 }

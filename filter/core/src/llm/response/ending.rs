@@ -1,7 +1,5 @@
 //! The last words of a stream that ends for want of budget, as its provider would have said them.
 
-use serde_json::{Value, json};
-
 use super::facts::Facts;
 use super::frame::Kind;
 use crate::llm::shape::Shape;
@@ -20,124 +18,120 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// The events that end a stream of this shape, after a whole event of it.
     pub(super) fn of(&self, shape: Shape) -> Vec<u8> {
-        let Self { kind, newline, comma, output, facts } = *self;
-        let mut text = String::new();
-        let mut event = |name: Option<&str>, data: &str| {
-            if let Some(name) = name {
-                text += &format!("event: {name}{newline}");
-            }
-            text += &format!("data: {data}{newline}{newline}");
-        };
-        match shape {
+        let newline = self.newline;
+        let text = match shape {
             Shape::OpenAiChat | Shape::OpenAiCompletions => {
-                for choice in open_choices(facts) {
-                    event(None, &openai(shape, choice, facts).to_string());
-                }
-                event(None, "[DONE]");
+                let choices = self.open_choices().map(|choice| self.data(&self.openai(shape, choice)));
+                choices.chain([self.data("[DONE]")]).collect()
             }
-            Shape::OpenAiResponses => {
-                event(Some("response.incomplete"), &responses(facts).to_string());
+            Shape::OpenAiResponses => self.named("response.incomplete", &self.responses()),
+            Shape::AnthropicMessages => self.anthropic(),
+            Shape::Gemini if self.kind == Kind::Json => {
+                format!("{}{}{newline}]", if self.comma { "," } else { "" }, self.gemini())
             }
-            Shape::AnthropicMessages => {
-                if let Some(block) = facts.open_block {
-                    let stop = json!({"type": "content_block_stop", "index": block});
-                    event(Some("content_block_stop"), &stop.to_string());
-                }
-                let delta = json!({
-                    "type": "message_delta",
-                    "delta": {"stop_reason": "max_tokens", "stop_sequence": null},
-                    "usage": {"output_tokens": output},
-                });
-                event(Some("message_delta"), &delta.to_string());
-                event(Some("message_stop"), &json!({"type": "message_stop"}).to_string());
-            }
-            Shape::Gemini if kind == Kind::Json => {
-                let comma = if comma { "," } else { "" };
-                return format!("{comma}{}{newline}]", gemini(facts)).into_bytes();
-            }
-            Shape::Gemini => event(None, &gemini(facts).to_string()),
-            Shape::OllamaChat | Shape::OllamaGenerate => {
-                return format!("{}{newline}", ollama(shape, output, facts)).into_bytes();
-            }
-            Shape::OpenAiEmbeddings | Shape::OllamaEmbed | Shape::Unknown => {}
-        }
+            Shape::Gemini => self.data(&self.gemini()),
+            Shape::OllamaChat => self.ollama(r#""message":{"role":"assistant","content":""}"#),
+            Shape::OllamaGenerate => self.ollama(r#""response":"""#),
+            Shape::OpenAiEmbeddings | Shape::OllamaEmbed | Shape::Unknown => String::new(),
+        };
         text.into_bytes()
     }
-}
 
-/// The choices that have not said why they ended; the first if none was there.
-fn open_choices(facts: &Facts) -> impl Iterator<Item = u32> {
-    let open = if facts.seen == 0 { 1 } else { facts.seen & !facts.finished };
-    (0..128_u32).filter(move |choice| open >> choice & 1 == 1)
-}
-
-fn openai(shape: Shape, choice: u32, facts: &Facts) -> Value {
-    let (object, choice) = if shape == Shape::OpenAiChat {
-        ("chat.completion.chunk", json!({"index": choice, "delta": {}, "finish_reason": "length"}))
-    } else {
-        ("text_completion", json!({"index": choice, "text": "", "finish_reason": "length"}))
-    };
-    json!({
-        "id": facts.id.as_deref().unwrap_or_default(),
-        "object": object,
-        "created": facts.created.unwrap_or(0),
-        "model": facts.model.as_deref().unwrap_or_default(),
-        "choices": [choice],
-    })
-}
-
-fn responses(facts: &Facts) -> Value {
-    json!({
-        "type": "response.incomplete",
-        "sequence_number": facts.sequence.map_or(0, |last| last.saturating_add(1)),
-        "response": {
-            "id": facts.id.as_deref().unwrap_or_default(),
-            "object": "response",
-            "created_at": facts.created.unwrap_or(0),
-            "status": "incomplete",
-            "error": null,
-            "incomplete_details": {"reason": "max_output_tokens"},
-            "model": facts.model.as_deref().unwrap_or_default(),
-            "output": [],
-            "parallel_tool_calls": true,
-            "tool_choice": "auto",
-            "tools": [],
-        },
-    })
-}
-
-fn gemini(facts: &Facts) -> Value {
-    let candidate = |index| {
-        json!({
-            "content": {"parts": [{"text": ""}], "role": "model"},
-            "finishReason": "MAX_TOKENS",
-            "index": index,
-        })
-    };
-    let mut answer = json!({"candidates": open_choices(facts).map(candidate).collect::<Vec<_>>()});
-    if let Some(members) = answer.as_object_mut() {
-        let words = [("modelVersion", &facts.model), ("responseId", &facts.id)];
-        for (name, word) in words.iter().filter_map(|(name, word)| Some((name, word.as_ref()?))) {
-            members.insert((*name).to_owned(), word.as_str().into());
-        }
+    /// A server-sent event.
+    fn data(&self, data: &str) -> String {
+        let newline = self.newline;
+        format!("data: {data}{newline}{newline}")
     }
-    answer
+
+    fn named(&self, name: &str, data: &str) -> String {
+        format!("event: {name}{}{}", self.newline, self.data(data))
+    }
+
+    /// The choices that have not said why they ended; the first if none was there.
+    fn open_choices(&self) -> impl Iterator<Item = u32> + use<> {
+        let open = if self.facts.seen == 0 { 1 } else { self.facts.seen & !self.facts.finished };
+        (0..u128::BITS).filter(move |choice| open >> choice & 1 == 1)
+    }
+
+    fn model(&self) -> String {
+        quoted(self.facts.model.as_deref().unwrap_or_default())
+    }
+
+    fn id(&self) -> String {
+        quoted(self.facts.id.as_deref().unwrap_or_default())
+    }
+
+    fn openai(&self, shape: Shape, choice: u32) -> String {
+        let (object, content) = match shape {
+            Shape::OpenAiChat => ("chat.completion.chunk", r#""delta":{}"#),
+            _ => ("text_completion", r#""text":"""#),
+        };
+        format!(
+            r#"{{"id":{},"object":"{object}","created":{},"model":{},"choices":[{{"index":{choice},{content},"finish_reason":"length"}}]}}"#,
+            self.id(),
+            self.facts.created.unwrap_or(0),
+            self.model(),
+        )
+    }
+
+    fn responses(&self) -> String {
+        format!(
+            concat!(
+                r#"{{"type":"response.incomplete","sequence_number":{},"response":{{"id":{},"object":"response","#,
+                r#""created_at":{},"status":"incomplete","error":null,"#,
+                r#""incomplete_details":{{"reason":"max_output_tokens"}},"model":{},"output":[],"#,
+                r#""parallel_tool_calls":true,"tool_choice":"auto","tools":[]}}}}"#
+            ),
+            self.facts.sequence.map_or(0, |last| last.saturating_add(1)),
+            self.id(),
+            self.facts.created.unwrap_or(0),
+            self.model(),
+        )
+    }
+
+    fn anthropic(&self) -> String {
+        let mut text = self.facts.open_block.map_or_else(String::new, |block| {
+            let stop = format!(r#"{{"type":"content_block_stop","index":{block}}}"#);
+            self.named("content_block_stop", &stop)
+        });
+        let delta = format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"max_tokens","stop_sequence":null}},"usage":{{"output_tokens":{}}}}}"#,
+            self.output
+        );
+        text += &self.named("message_delta", &delta);
+        text += &self.named("message_stop", r#"{"type":"message_stop"}"#);
+        text
+    }
+
+    fn gemini(&self) -> String {
+        let candidate = |index| {
+            format!(
+                r#"{{"content":{{"parts":[{{"text":""}}],"role":"model"}},"finishReason":"MAX_TOKENS","index":{index}}}"#
+            )
+        };
+        let candidates = self.open_choices().map(candidate).collect::<Vec<_>>().join(",");
+        let word = |name, word: &Option<String>| {
+            word.as_deref().map_or_else(String::new, |word| format!(r#","{name}":{}"#, quoted(word)))
+        };
+        format!(
+            r#"{{"candidates":[{candidates}]{}{}}}"#,
+            word("modelVersion", &self.facts.model),
+            word("responseId", &self.facts.id),
+        )
+    }
+
+    fn ollama(&self, content: &str) -> String {
+        format!(
+            r#"{{"model":{},"created_at":{},{content},"done":true,"done_reason":"length","eval_count":{}}}{}"#,
+            self.model(),
+            quoted(self.facts.created_at.as_deref().unwrap_or("1970-01-01T00:00:00Z")),
+            self.output,
+            self.newline,
+        )
+    }
 }
 
-fn ollama(shape: Shape, output: u64, facts: &Facts) -> Value {
-    let mut answer = json!({
-        "model": facts.model.as_deref().unwrap_or_default(),
-        "created_at": facts.created_at.as_deref().unwrap_or("1970-01-01T00:00:00Z"),
-        "done": true,
-        "done_reason": "length",
-        "eval_count": output,
-    });
-    if let Some(members) = answer.as_object_mut() {
-        if shape == Shape::OllamaChat {
-            members.insert("message".to_owned(), json!({"role": "assistant", "content": ""}));
-        } else {
-            members.insert("response".to_owned(), "".into());
-        }
-    }
-    answer
+/// A string of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

@@ -74,7 +74,9 @@ impl Facts {
             b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed" => {
                 self.is_complete = true;
             }
-            b"message_start" => self.shape = Some(Shape::AnthropicMessages),
+            b"message_start" | b"content_block_start" | b"content_block_delta" => {
+                self.shape = Some(Shape::AnthropicMessages)
+            }
             _ if name.starts_with(b"response.") => self.shape = Some(Shape::OpenAiResponses),
             _ => {}
         }

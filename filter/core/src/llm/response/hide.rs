@@ -227,7 +227,7 @@ impl Hide {
 
     /// The name of a member of the event's object begins at `at`.
     pub(super) fn name(&mut self, is_usage: bool, at: u64) {
-        if !self.is_on || self.passes {
+        if self.event.is_none() || self.passes {
             return;
         }
         if let Some((from, _)) = self.leading.take() {
@@ -241,7 +241,7 @@ impl Hide {
 
     /// A member of the event's object has ended just before `at`.
     pub(super) fn value_end(&mut self, at: u64) {
-        if !self.is_on || self.passes {
+        if self.event.is_none() || self.passes {
             return;
         }
         match (self.dropping.take(), self.kept) {

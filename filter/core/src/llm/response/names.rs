@@ -22,9 +22,6 @@ macro_rules! names {
     };
 }
 
-/// Longer names than this are [`Name::Other`].
-pub(super) const MAX_NAME: usize = 32;
-
 names! {
     Args = b"args",
     Arguments = b"arguments",

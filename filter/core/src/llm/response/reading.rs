@@ -70,6 +70,8 @@ pub(super) struct Reading {
     /// The names of the members around the value that comes next; an array's elements have the array's.
     path: Vec<Name>,
     want: Want,
+    /// Up to here the string has been told, as the reader of JSON counts.
+    told: u64,
     word: Vec<u8>,
     /// The value whose bytes are text as they stand: how deep it lies, and where it begins.
     raw: Option<(usize, u64)>,
@@ -91,6 +93,7 @@ impl Reading {
             levels: Vec::new(),
             path: Vec::new(),
             want: Want::Nothing,
+            told: 0,
             word: Vec::new(),
             raw: None,
             choice: Choice::default(),
@@ -139,6 +142,16 @@ impl Reading {
         matches!(self.levels.as_slice(), [outermost] if outermost.is_array)
     }
 
+    /// Bytes of memory.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        self.texts.footprint()
+            + self.choice.staged.capacity()
+            + self.word.capacity()
+            + self.levels.capacity() * size_of::<Level>()
+            + self.path.capacity()
+    }
+
     /// Reads a piece of JSON that begins at `base`, as the reader of JSON counts, and at `base + shift` of the stream.
     pub(super) fn view<'a>(
         &'a mut self,
@@ -151,15 +164,18 @@ impl Reading {
         View { reading: self, piece, base, shift, hide, is_json }
     }
 
-    /// A string was cut short by what is no JSON: the rest may be text, and counts as such.
-    pub(super) fn broken(&mut self, rest: &[u8]) {
-        if matches!(self.want, Want::Text(_) | Want::Reasoning(_)) || self.raw.is_some() {
-            self.text(rest);
+    /// From somewhere in this piece, which begins at `base`, it is no JSON. If that was in a text, the rest
+    /// may be text as well, and counts as such.
+    pub(super) fn broken(&mut self, piece: &[u8], base: u64) {
+        // A value that is taken as it stands has been taken.
+        if self.raw.is_none() {
+            let from = usize::try_from(self.told.saturating_sub(base)).unwrap_or(usize::MAX);
+            self.text(piece.get(from..).unwrap_or_default());
         }
     }
 
-    /// A piece of the text that is being read.
-    fn text(&mut self, piece: &[u8]) {
+    /// A piece of the text that is being read, if one is.
+    pub(super) fn text(&mut self, piece: &[u8]) {
         let field = match self.want {
             Want::Text(field) => field,
             Want::Reasoning(name) if *self.reasoning.get_or_insert(name) == name => REASONING,
@@ -311,8 +327,16 @@ impl Reading {
         self.word.clear();
     }
 
+    /// The value stands in an array.
+    fn is_element(&self) -> bool {
+        self.levels.last().is_some_and(|level| level.is_array)
+    }
+
     fn number(&mut self, number: Option<&str>) {
         use Name as N;
+        if self.is_element() {
+            return;
+        }
         let value = number.and_then(|number| tokens(number.as_bytes()));
         let path = match self.path.as_slice() {
             [N::Choices | N::Candidates, N::Index] if self.choice.depth > 0 => {
@@ -363,7 +387,7 @@ impl Reading {
     }
 
     fn literal(&mut self, value: Option<bool>) {
-        if self.path.as_slice() == [Name::Done] {
+        if self.path.as_slice() == [Name::Done] && !self.is_element() {
             self.facts.is_complete = value == Some(true);
             self.facts.goes_on = value == Some(false);
         }
@@ -491,19 +515,25 @@ impl Events for View<'_> {
                     self.hide.name(name == Name::Usage, at);
                 }
             }
-            Event::BeginString => self.reading.want = self.reading.want(),
-            Event::Text(piece) => match self.reading.want {
-                Want::Nothing => {}
-                Want::Text(_) | Want::Reasoning(_) => self.reading.text(piece.as_bytes()),
-                _ if self.reading.word.len().saturating_add(piece.len()) <= MAX_WORD => {
-                    self.reading.word.extend_from_slice(piece.as_bytes());
+            Event::BeginString => {
+                self.reading.want = self.reading.want();
+                self.reading.told = span.end;
+            }
+            Event::Text(piece) => {
+                self.reading.told = span.end;
+                match self.reading.want {
+                    Want::Nothing => {}
+                    Want::Text(_) | Want::Reasoning(_) => self.reading.text(piece.as_bytes()),
+                    _ if self.reading.word.len().saturating_add(piece.len()) <= MAX_WORD => {
+                        self.reading.word.extend_from_slice(piece.as_bytes());
+                    }
+                    // Too long to be what it should be.
+                    _ => {
+                        self.reading.want = Want::Nothing;
+                        self.reading.word.clear();
+                    }
                 }
-                // Too long to be what it should be.
-                _ => {
-                    self.reading.want = Want::Nothing;
-                    self.reading.word.clear();
-                }
-            },
+            }
             Event::EndString => {
                 self.reading.string_end();
                 self.value_end(span.end);

@@ -9,9 +9,12 @@ use crate::llm::bpe::{Encoding, TextCounter};
 /// The most bytes of text that wait uncounted, all texts together.
 const MAX_WAITING: usize = 12 * 1024;
 
-/// The most texts that are kept apart at a time; where more choices than that are streamed at once, the
-/// one that was written to longest ago is counted as if it had ended.
-const MAX_TEXTS: usize = 8;
+/// The most texts that wait uncounted.
+const MAX_TEXTS: usize = 32;
+
+/// The most texts that go on while they are counted; where more choices than that are streamed at once,
+/// the one that was written to longest ago is counted as if it had ended.
+const MAX_OPEN_TEXTS: usize = 8;
 
 /// The most bytes that the counters may keep of words that have not ended, all texts together.
 const MAX_OPEN: usize = 8 * 1024;
@@ -57,8 +60,8 @@ impl Texts {
             if self.waiting.saturating_add(part.len()) > MAX_WAITING {
                 self.count();
             }
-            self.waiting = self.waiting.saturating_add(part.len());
             self.text(choice, field).waiting.extend_from_slice(part);
+            self.waiting = self.waiting.saturating_add(part.len());
         }
     }
 
@@ -106,7 +109,7 @@ impl Texts {
         }
         if !self.texts.last().is_some_and(|text| text.choice == choice && !text.ended) {
             if self.texts.len() >= MAX_TEXTS {
-                self.make_room();
+                self.count();
             }
             self.texts.push(Text { choice, field, waiting: Vec::new(), counter: None, ended: false });
         }
@@ -134,14 +137,8 @@ impl Texts {
             }
             !text.ended
         });
-        while self.texts.iter().map(Text::open).sum::<usize>() > MAX_OPEN {
-            self.settle_oldest();
-        }
-    }
-
-    fn make_room(&mut self) {
-        self.count();
-        if self.texts.len() >= MAX_TEXTS {
+        while self.texts.len() > MAX_OPEN_TEXTS || self.texts.iter().map(Text::open).sum::<usize>() > MAX_OPEN
+        {
             self.settle_oldest();
         }
     }
