@@ -13,7 +13,6 @@ mod metrics;
 mod root;
 mod shared;
 mod stream;
-#[expect(dead_code, reason = "no stream reserves yet")]
 mod windows;
 mod worker;
 

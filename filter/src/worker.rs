@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use attach_core::clock::UnixMillis;
 use attach_core::keys::KeySet;
-use attach_core::keys::discovery::Target;
 use attach_core::keys::cache::JwksCache;
+use attach_core::keys::discovery::Target;
 use attach_core::keys::jwk::SetError;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::meter::tally::Callout;
 use attach_core::policy::Policy;
-use attach_core::reply::LocalReply;
 use attach_core::quota::book::{Answered, Book, Operation};
 use attach_core::quota::wire;
+use attach_core::reply::LocalReply;
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::{Replies, Stop};
@@ -111,7 +111,8 @@ impl Worker {
                 keys,
                 tokens: Tokens::default(),
                 assertions: AssertionCache::default(),
-                quota: Book::new(courier.worker(), is_strict),
+                // An id of a record that there is not: no other book has it, this worker's last one neither.
+                quota: Book::new(&courier.next_record_id(), is_strict),
                 calls: 0,
                 serving,
             }),
@@ -256,7 +257,7 @@ impl Worker {
                     body: &host::request_body,
                     quota,
                     windows: &self.windows,
-                    has_room: self.courier.has_room(),
+                    room: &|bytes| self.courier.admit(bytes),
                     refuses_stream_options: self.refuses_stream_options.get(),
                     calls,
                     clock: &host::now,
@@ -285,8 +286,7 @@ impl Worker {
         let Ok(mut operations) = self.operations.try_borrow_mut() else { return false };
         host::act_for(self.root);
         let secret = Some(&self.policy.control_secret);
-        let callout =
-            host::post(&target, "application/json", None, secret, &operation.body, LEDGER_TIMEOUT);
+        let callout = host::post(&target, "application/json", None, secret, &operation.body, LEDGER_TIMEOUT);
         if let Some((context, _)) = waiter {
             host::act_for(context);
         }
@@ -299,8 +299,11 @@ impl Worker {
     /// Takes note that control has not answered. Whoever waits for it must not.
     fn ledger_failed(&self, operation: u64) -> Answered {
         self.metrics.callout_failed(Callout::Control);
-        let failed =
-            self.memory.try_borrow_mut().ok().map(|mut memory| memory.quota.failed(operation, self.now.get()));
+        let failed = self
+            .memory
+            .try_borrow_mut()
+            .ok()
+            .map(|mut memory| memory.quota.failed(operation, self.now.get()));
         match failed {
             Some(Answered::Granted(hold)) => Answered::Granted(hold),
             _ => Answered::Unavailable,
@@ -317,7 +320,7 @@ impl Worker {
             Some(200) if body_size <= wire::MAX_BYTES => host::answer_body(body_size),
             _ => Vec::new(),
         };
-        let answer = wire::Answer::read(&body).ok();
+        let answer = wire::Answer::from_json(&body).ok();
         let answered = match (answer, self.memory.try_borrow_mut()) {
             (Some(answer), Ok(mut memory)) => memory.quota.answered(operation, &answer, self.now.get()),
             (answer, memory) => {
@@ -371,8 +374,11 @@ impl Worker {
 
     /// A call is over: it is recorded and counted.
     fn finished(&self, finished: Finished) {
-        let Finished { mut record, drift, first_text, .. } = finished;
-        self.metrics.usage(&record.user, &record.model, record.input, record.output);
+        let Finished { mut record, room, drift, first_text, was_cut } = finished;
+        if was_cut {
+            self.metrics.cut();
+        }
+        self.metrics.recorded(&record);
         if let Some((counted, reported)) = drift {
             self.metrics.drift(counted, reported);
         }
@@ -386,7 +392,7 @@ impl Worker {
         }
         record.id = self.courier.next_record_id();
         // What does not fit is counted there, and said in the log.
-        let _ = self.courier.push(record);
+        let _ = self.courier.push(record, room);
     }
 
     /// Starts a callout for a stream; `false` if none was started.

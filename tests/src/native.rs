@@ -139,7 +139,7 @@ impl Native {
             now: self.now,
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
-            has_room: true,
+            room: &|_| None,
             refuses_stream_options: false,
             calls: &mut 0,
             clock: &|| UnixMillis(0),

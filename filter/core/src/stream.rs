@@ -39,6 +39,7 @@ use crate::headers::{Pairs, is_attach};
 use crate::keys::cache::JwksCache;
 use crate::keys::discovery::Target;
 use crate::meter::UsageRecord;
+use crate::outbox::Room;
 use crate::policy::Policy;
 use crate::quota::book::{Answered, Book, Operation};
 use crate::quota::bucket::SharedWindows;
@@ -75,8 +76,8 @@ pub struct Env<'a> {
     pub quota: &'a mut Book,
     /// What all workers share of them.
     pub windows: &'a dyn SharedWindows,
-    /// Whether a record of one more call can be kept.
-    pub has_room: bool,
+    /// Promises room for a record of so many bytes.
+    pub room: &'a dyn Fn(usize) -> Option<Room>,
     /// Whether the engine has refused to be asked for usage.
     pub refuses_stream_options: bool,
     /// How many calls the worker has seen.
@@ -140,7 +141,6 @@ pub struct Answer<'a> {
 }
 
 /// What the host is to do.
-#[derive(Clone, PartialEq, Eq)]
 pub enum Effect<'a> {
     /// Set a request header, in place of all of its name.
     SetRequestHeader(&'a str, &'a [u8]),
@@ -209,10 +209,12 @@ impl core::fmt::Debug for Effect<'_> {
 }
 
 /// What is left to say of a call that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Finished {
     /// What is remembered; its id is for the worker to give.
     pub record: UsageRecord,
+    /// The room that was promised for it.
+    pub room: Option<Room>,
     /// What was counted and what was reported, where both are known.
     pub drift: Option<(u64, u64)>,
     /// Of a stream, milliseconds from the request to the answer's first text.
@@ -324,7 +326,7 @@ impl Machine {
             }
             Err(stop) => {
                 self.stream = Stream::Replied;
-                out.effect(Effect::CountDenied(stop.code()));
+                out.effect(Effect::CountDenied(stop.label()));
                 out.effect(Effect::SetRequestHeader(stamp::DENIED, stop.code().as_bytes()));
                 out.effect(Effect::Reply(stop.reply(env.replies)));
                 Flow::Pause

@@ -178,7 +178,7 @@ impl Worker {
             now: self.now,
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
-            has_room: true,
+            room: &|_| None,
             refuses_stream_options: false,
             calls: &mut 0,
             clock: &|| UnixMillis(0),

@@ -20,6 +20,7 @@ use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
 use crate::llm::response::ResponseReader;
 use crate::llm::shape::{self, Shape};
+use crate::outbox::Room;
 use crate::quota::book::Hold;
 
 pub(super) use admission::{Admission, Reserving};
@@ -30,6 +31,8 @@ use prompt::Prompt;
 /// A call that has gone upstream.
 pub(super) struct Call {
     identity: Rc<Identity>,
+    /// The room that was promised for its record.
+    room: Option<Room>,
     project: Box<str>,
     request_id: Box<str>,
     /// What the path says.

@@ -126,6 +126,15 @@ impl Stop {
         }
     }
 
+    /// The reason as a metric's label: one of a fixed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.label(),
+            other => other.code(),
+        }
+    }
+
     /// The reason, where shadow mode lets the request go on and counts it.
     pub(super) fn would_deny(&self) -> Option<&'static str> {
         match self {

@@ -195,7 +195,7 @@ impl Worker {
             now: UnixMillis(self.now * 1000),
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
-            has_room: true,
+            room: &|_| None,
             refuses_stream_options: false,
             calls: &mut 0,
             clock: &|| UnixMillis(0),

@@ -1,12 +1,12 @@
 //! What calls may cost: limits, where they live, and who is told.
 
-use super::schemes::user_pattern;
 use super::Errors;
+use super::schemes::user_pattern;
 use crate::authn::grants::UserPattern;
+use crate::config::PluginConfig;
 use crate::config::accounting::{
     AccountingConfig, Consistency, LimitConfig, RouteTokensConfig, WindowConfig, WindowsConfig,
 };
-use crate::config::PluginConfig;
 use crate::llm::bpe::Encoding;
 use crate::llm::request::cap::CapField;
 use crate::policy::accounting::{Accounting, LimitRule, RouteTokens};

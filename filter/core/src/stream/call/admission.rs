@@ -14,6 +14,8 @@ use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::cap::CapField;
 use crate::llm::request::{RequestFacts, RequestReader};
 use crate::llm::shape::Shape;
+use crate::meter::room::room_for;
+use crate::outbox::Room;
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
 use crate::policy::route::Destination;
@@ -39,6 +41,8 @@ pub(in crate::stream) struct Admission {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
+    /// The room that was promised for its record.
+    room: Option<Room>,
     reader: RequestReader,
     /// Whether what was read can be what it must be.
     is_readable: bool,
@@ -58,6 +62,7 @@ pub(in crate::stream) struct Reserving {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
+    room: Option<Room>,
     facts: Option<RequestFacts>,
     encoding: Encoding,
     prompt: Prompt,
@@ -109,7 +114,9 @@ pub(in crate::stream) fn admit(
     if head.content_length.is_some_and(|length| length > max as u64) || body.0 > max {
         return Err(Stop::BodyTooLarge(max));
     }
-    if !env.has_room && failure_mode(accounting, tokens) == FailureMode::Deny {
+    let identity = &forwarding.identity;
+    let room = (env.room)(room_for(identity.user(), identity.agent(), &head.project));
+    if room.is_none() && failure_mode(accounting, tokens) == FailureMode::Deny {
         return Err(Stop::RecordsFull);
     }
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
@@ -125,6 +132,7 @@ pub(in crate::stream) fn admit(
         assertion,
         route,
         head,
+        room,
         reader,
         is_readable: true,
         meter,
@@ -159,10 +167,12 @@ fn admit_opaque(
         (false, None) => Ok(forward(env, route, forwarding, assertion.as_deref(), out)),
         (_, Some(flat)) => {
             let prompt = Prompt { bound: flat, exact: Some(flat), body: None };
+            let room = (env.room)(room_for(forwarding.identity.user(), None, &head.project));
             let reserving = Reserving {
                 forwarding,
                 assertion,
                 route,
+                room,
                 head,
                 facts: None,
                 encoding: Encoding::Cl100k,
@@ -237,7 +247,8 @@ impl Admission {
     ) -> Result<(Stream, Flow), Stop> {
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
-        let Self { forwarding, assertion, route, head, reader, is_readable, meter, body, read, .. } = *self;
+        let Self { forwarding, assertion, route, head, room, reader, is_readable, meter, body, read, .. } =
+            *self;
         let facts = if is_readable { reader.finish().ok() } else { None };
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
         let encoding = accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or_default();
@@ -247,6 +258,7 @@ impl Admission {
             assertion,
             route,
             head,
+            room,
             prompt: Prompt {
                 bound: facts.as_ref().map_or(0, RequestFacts::prompt_bound),
                 exact: facts
@@ -440,11 +452,12 @@ impl Reserving {
         if self.prompt.exact.is_some() {
             self.prompt.body = None;
         }
-        let Self { mut forwarding, assertion, route, head, facts, encoding, prompt, .. } = *self;
+        let Self { mut forwarding, assertion, route, head, room, facts, encoding, prompt, .. } = *self;
         let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
             identity: Rc::clone(&forwarding.identity),
+            room,
             project: head.project,
             request_id: head.request_id,
             wire: match head.kind {

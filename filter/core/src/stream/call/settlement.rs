@@ -38,6 +38,7 @@ impl Call {
         let first_text = self.answer.first_text.filter(|_| self.is_streamed);
         out.effect(Effect::Finished(Box::new(Finished {
             record,
+            room: self.room.take(),
             drift,
             first_text: first_text.map(|at| at.0.saturating_sub(self.started.0)),
             was_cut: self.was_cut(),
