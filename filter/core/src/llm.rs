@@ -4,5 +4,8 @@
 //! never changes a number.
 
 pub mod bpe;
+pub mod edit;
+pub mod request;
+pub mod scan;
 pub mod shape;
 pub mod usage;
