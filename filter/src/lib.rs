@@ -1,6 +1,6 @@
 //! Attach Gateway's Envoy filter: the thin edge between Envoy's callbacks and [`attach_core`].
 //!
-//! `host` is the only file that calls the host, `shared` says what the workers of an Envoy share,
+//! `host` is the only file that calls the host, `shared` and `windows` say what the workers of an Envoy share,
 //! `root` runs beside the requests (configuration, keys), `stream` translates one request's callbacks.
 
 #![allow(missing_docs)] // The macro's entry point is all that is public, and it is not ours.
@@ -9,6 +9,8 @@ mod host;
 mod root;
 mod shared;
 mod stream;
+#[expect(dead_code, reason = "no stream reserves yet")]
+mod windows;
 mod worker;
 
 proxy_wasm::main! {{

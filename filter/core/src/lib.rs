@@ -14,6 +14,7 @@ pub mod keys;
 pub mod llm;
 pub mod meter;
 pub mod policy;
+pub mod quota;
 pub mod reply;
 pub mod secret;
 pub mod stamp;
