@@ -9,6 +9,7 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::jwk::SetError;
 use attach_core::keys::turn::{Record, Turn};
+use attach_core::meter::tally::Callout;
 use attach_core::policy::Policy;
 use attach_core::reply::LocalReply;
 use attach_core::stamp::assertion::AssertionCache;
@@ -17,7 +18,9 @@ use attach_core::stream::stop::{Replies, Stop};
 use attach_core::stream::{Answer, Effect, Env, Flow, Input, Machine, Output, Question};
 use proxy_wasm::types::Action;
 
+use crate::courier::Courier;
 use crate::host;
+use crate::metrics::Metrics;
 use crate::shared::SharedUses;
 
 /// The most questions that one worker has open at a time, each of which holds a request up.
@@ -53,6 +56,10 @@ pub(crate) struct Worker {
     /// Counters of what would have been refused, by the reason; defined when they are first needed.
     would_deny: RefCell<BTreeMap<&'static str, u32>>,
     uses: SharedUses,
+    /// Where records of calls go.
+    pub(crate) courier: Rc<Courier>,
+    /// Where everything is counted.
+    pub(crate) metrics: Rc<Metrics>,
 }
 
 /// What changes.
@@ -65,7 +72,13 @@ struct Memory {
 }
 
 impl Worker {
-    pub(crate) fn new(policy: Policy, uses: SharedUses, root: u32) -> Self {
+    pub(crate) fn new(
+        policy: Policy,
+        uses: SharedUses,
+        root: u32,
+        courier: Rc<Courier>,
+        metrics: Rc<Metrics>,
+    ) -> Self {
         let keys = policy.sources.iter().map(|source| JwksCache::new(source.schedule)).collect();
         let serving = policy.sources.iter().map(|_| false).collect();
         Self {
@@ -84,6 +97,8 @@ impl Worker {
             questions: RefCell::default(),
             would_deny: RefCell::default(),
             uses,
+            courier,
+            metrics,
         }
     }
 
@@ -220,11 +235,14 @@ impl Worker {
     /// root afterwards.
     pub(crate) fn answered(&self, callout: u32, body_size: usize) {
         let asked = self.questions.try_borrow_mut().ok().and_then(|mut open| open.remove(&callout));
-        let Some(((context, machine), _)) = asked else { return };
+        let Some(((context, machine), is_controls)) = asked else { return };
         let Some(machine) = machine.upgrade() else { return };
         // The answer lies with the root, for which the callout was made.
         host::act_for(self.root);
         let status = host::answer_status();
+        if status.is_none_or(|status| status >= 500) {
+            self.metrics.callout_failed(if is_controls { Callout::Control } else { Callout::Exchange });
+        }
         let body = if body_size <= MAX_ANSWER { host::answer_body(body_size) } else { Vec::new() };
         if host::act_for(context) {
             let answer = status.map(|status| Answer { status, body: &body });

@@ -1,5 +1,6 @@
 //! What the configuration was compiled into, and what every request is decided by.
 
+pub mod metering;
 pub mod model;
 pub mod route;
 
@@ -10,6 +11,7 @@ use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::secret::Secret;
 use crate::stamp::assertion::Signer;
+use metering::Metering;
 use model::ModelRule;
 use route::{Access, DEFAULT, Destination, Pattern};
 
@@ -44,6 +46,8 @@ pub struct Policy {
     pub control_secret: Secret,
     /// Where control is.
     pub control: Option<Target>,
+    /// Who is told what calls did cost.
+    pub metering: Metering,
     /// Where a client that was refused learns how to log in (RFC 9728 section 5.1).
     pub resource_metadata: Box<str>,
 }

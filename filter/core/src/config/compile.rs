@@ -14,6 +14,7 @@ use crate::policy::route::{Access, Destination, Pattern};
 use crate::policy::{KeySource, Policy, RoutePolicy, RouteRules};
 use crate::secret::Secret;
 
+mod metering;
 mod schemes;
 mod upstream;
 
@@ -171,6 +172,7 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
         engine_authorization: engine_authorization(config, secret, errors),
         control_secret: control_secret(config, secret, errors),
         control: upstream::control(config, errors),
+        metering: metering::of(config, secret, errors),
         resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
     }
 }
