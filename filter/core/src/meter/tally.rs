@@ -137,6 +137,16 @@ impl Tally {
         self.count("attach_denials_total;reason=", code, 1);
     }
 
+    /// A call went on although nobody could be asked about its limits.
+    pub fn unlimited(&self) {
+        self.count("attach_unlimited_calls_total", "", 1);
+    }
+
+    /// A stream was ended where its budget did.
+    pub fn cut(&self) {
+        self.count("attach_streams_cut_total", "", 1);
+    }
+
     /// Both counts of the same answer: how far they are apart becomes 1000 × counted / reported.
     pub fn drift(&self, counted: u64, reported: u64) {
         if let Some(permille) = counted.saturating_mul(1000).checked_div(reported) {
