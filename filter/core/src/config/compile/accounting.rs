@@ -54,6 +54,7 @@ pub(super) fn accounting(config: &PluginConfig, errors: &mut Errors) -> Option<A
     }
     Some(Accounting {
         encoding,
+        counts_all: accounting.count_all,
         default_output: accounting.default_output,
         limits,
         strict: accounting.consistency == Consistency::Strict,

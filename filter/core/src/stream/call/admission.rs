@@ -120,7 +120,7 @@ pub(in crate::stream) fn admit(
         return Err(Stop::RecordsFull);
     }
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
-    let is_sample = env.next_call() % SAMPLE == 0;
+    let is_sample = accounting.counts_all || env.next_call().is_multiple_of(SAMPLE);
     // The model may follow; what it would be counted in if it were unknown is guessed until then.
     let guess = call.model.as_deref().and_then(Encoding::of_model).unwrap_or_default();
     let guess = accounting.encoding.unwrap_or(guess);
