@@ -18,7 +18,7 @@ const MAX_LIMITS: usize = 256;
 /// A day: what is longer is a calendar's.
 const MAX_SLIDING_SECONDS: u32 = 86_400;
 /// So much that nothing which is added to it overflows.
-const MAX_TOKENS: u64 = 1_000_000_000_000;
+const MAX_TOKENS: u64 = 1_000_000_000_000_000;
 /// A body is held in Envoy's memory, and its connection's.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
 /// More than any model answers.
