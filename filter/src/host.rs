@@ -17,9 +17,6 @@ use attach_core::stream::Question;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
-/// More than Envoy buffers of a request by default, in bytes.
-const MAX_BODY: usize = 2 * 1024 * 1024;
-
 /// The wall clock.
 pub(crate) fn now() -> UnixMillis {
     let time = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -136,9 +133,44 @@ fn call(
     hostcalls::dispatch_http_call(&target.cluster, headers.collect(), body, Vec::new(), timeout).ok()
 }
 
-/// The request's body, as far as the host has kept it; never more than the filter lets it keep.
-pub(crate) fn request_body() -> Vec<u8> {
-    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_BODY).ok().flatten().unwrap_or_default()
+/// A part of the request's body, as far as the host has kept it.
+pub(crate) fn request_body(start: usize, size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpRequestBody, start, size).ok().flatten().unwrap_or_default()
+}
+
+/// Puts another body into the request, in place of what the host has kept, which is so large.
+pub(crate) fn replace_request_body(size: usize, body: &[u8]) {
+    let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, body);
+}
+
+/// All response headers, in one call.
+pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default()
+}
+
+/// The part of the response's body that is passing.
+pub(crate) fn response_body(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// Puts other bytes in place of the part of the response's body that is passing, which is so large.
+pub(crate) fn replace_response_body(size: usize, body: &[u8]) {
+    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, body);
+}
+
+/// Removes all response headers of a name.
+pub(crate) fn remove_response_header(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
+}
+
+/// Breaks the stream of the effective context off.
+pub(crate) fn reset_stream() {
+    let _ = hostcalls::reset_http_response();
+}
+
+/// Writes something for the access log: Envoy prints it as `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+pub(crate) fn log_value(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
 /// Random bytes; `None` if the host has none, which no Envoy lacks.

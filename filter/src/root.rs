@@ -22,6 +22,7 @@ use crate::host;
 use crate::metrics::Metrics;
 use crate::shared::{SharedKeys, SharedUses};
 use crate::stream::Stream;
+use crate::windows::Windows;
 use crate::worker::Worker;
 
 /// How often a worker looks at what all share. A request that waits for keys waits that much longer.
@@ -215,6 +216,9 @@ impl Context for Root {
         if worker.courier.answered(&worker.policy, &worker.metrics, callout, body_size) {
             return;
         }
+        if worker.ledger_answered(callout, body_size) {
+            return;
+        }
         // A stream's question that was asked in a tick comes back here.
         worker.answered(callout, body_size);
     }
@@ -240,6 +244,9 @@ impl RootContext for Root {
                 {
                     SharedUses::prepare();
                 }
+                if policy.accounting.as_ref().is_some_and(|accounting| !accounting.limits.is_empty()) {
+                    Windows::prepare();
+                }
                 self.worker = Some(Rc::new(Worker::new(policy, uses, self.context, courier, metrics)));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
@@ -262,6 +269,7 @@ impl RootContext for Root {
             self.follow(&worker, issuer, now);
         }
         worker.wake();
+        worker.look_after_limits();
         worker.courier.tick(&worker.policy, &worker.metrics);
         if worker.metrics.tick(worker.courier.len(), now) {
             worker.courier.ask_health(&worker.policy);

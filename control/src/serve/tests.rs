@@ -1,3 +1,5 @@
+mod accounts;
+
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
 use axum::body::Body;
@@ -97,6 +99,8 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         "/internal/anything",
         "/internal/authorized-keys",
         "/internal/gateway-keys",
+        "/internal/health",
+        "/v1/usage",
         "/auth/token",
         "/mem/",
         "/mem/events",

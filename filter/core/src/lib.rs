@@ -15,6 +15,7 @@ pub mod llm;
 pub mod meter;
 pub mod outbox;
 pub mod policy;
+pub mod quota;
 pub mod reply;
 pub mod secret;
 pub mod stamp;

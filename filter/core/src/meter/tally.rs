@@ -137,6 +137,16 @@ impl Tally {
         self.count("attach_denials_total;reason=", code, 1);
     }
 
+    /// A call went on although nobody could be asked about its limits.
+    pub fn unlimited(&self) {
+        self.count("attach_unlimited_calls_total", "", 1);
+    }
+
+    /// A stream was ended where its budget did.
+    pub fn cut(&self) {
+        self.count("attach_streams_cut_total", "", 1);
+    }
+
     /// Both counts of the same text: by how much of the reported one they are apart. Envoy's buckets are
     /// close together near 0 and far apart near 1000, so it is this and not the one as a share of the other.
     pub fn drift(&self, counted: u64, reported: u64) {
