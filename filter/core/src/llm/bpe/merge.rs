@@ -3,18 +3,18 @@
 
 use super::vocabulary::{LONGEST, NO_TOKEN, Vocabulary};
 
-/// Pieces up to this long are merged on the stack.
-const SHORT: usize = 128;
+/// How many parts share a lowest rank.
+const BLOCK: usize = 16;
 
 /// A longer piece is merged this many bytes at a time.
-pub(super) const WINDOW: usize = 8_192;
+pub(super) const WINDOW: usize = 2_048;
 
 /// How far before the end of a window its tokens stand as they are, whatever follows the window.
 ///
-/// What follows can change a merge only by changing the merge to the right of it, which must be of a lower
-/// rank to come first, and so on: so it reaches back over a chain of neighbours whose ranks fall. A test
-/// works out that no such chain in either vocabulary covers as much as this.
-pub(super) const REACH: usize = 3_072;
+/// What follows can change a merge only by changing an earlier one to the right of it, and so on: it
+/// reaches back over a chain of merges of ever lower ranks. A test works out that no chain in either
+/// vocabulary covers as much as this.
+pub(super) const REACH: usize = 512;
 
 /// How many tokens a piece is, however long it is.
 pub(super) fn tokens(vocabulary: &Vocabulary, mut piece: &[u8]) -> u64 {
@@ -31,7 +31,9 @@ pub(super) fn tokens(vocabulary: &Vocabulary, mut piece: &[u8]) -> u64 {
         0 => 0,
         1 => 1,
         length if length <= LONGEST && vocabulary.rank(piece) != NO_TOKEN => 1,
-        length if length <= SHORT => short(vocabulary, piece),
+        ..=16 => Parts::<16, 1>::tokens(vocabulary, piece),
+        ..=64 => Parts::<64, 4>::tokens(vocabulary, piece),
+        ..=256 => Parts::<256, 16>::tokens(vocabulary, piece),
         length => Tree::merged(vocabulary, piece).parts(length),
     })
 }
@@ -53,53 +55,111 @@ pub(super) fn head(vocabulary: &Vocabulary, window: &[u8]) -> (u64, usize) {
     }
 }
 
-/// Merging where looking for the lowest rank by going through all of them is the quickest.
-fn short(vocabulary: &Vocabulary, piece: &[u8]) -> u64 {
-    // Where each part starts, and the rank of it and its successor together; one more that is the end.
-    let mut starts = [0_u8; SHORT + 1];
-    let mut ranks = [NO_TOKEN; SHORT + 1];
-    let mut parts = piece.len();
-    for (at, (start, rank)) in starts.iter_mut().zip(&mut ranks).enumerate().take(parts + 1) {
-        *start = at as u8;
-        if let Some([first, second]) = piece.get(at..at + 2) {
-            *rank = vocabulary.pair(*first, *second);
-        }
-    }
-    loop {
-        let mut lowest = NO_TOKEN;
-        let mut at = 0;
-        for (place, rank) in ranks.iter().enumerate().take(parts) {
-            if *rank < lowest {
-                lowest = *rank;
-                at = place;
+/// The parts of a piece of at most `N` bytes, in arrays; `B` is `N / BLOCK`. A part is known by where it
+/// starts. The lowest rank of each block of parts is kept, so that looking for the lowest of all is short.
+struct Parts<const N: usize, const B: usize> {
+    /// The rank of each part and its successor together.
+    ranks: [u32; N],
+    lowest: [u32; B],
+    /// Where the part after each starts; of the last one, the end.
+    next: [u16; N],
+    /// Where the part before each starts.
+    previous: [u16; N],
+}
+
+impl<const N: usize, const B: usize> Parts<N, B> {
+    /// How many tokens a piece is. Takes O(n²/BLOCK), which is the least for so few.
+    fn tokens(vocabulary: &Vocabulary, piece: &[u8]) -> u64 {
+        let mut parts = Self { ranks: [NO_TOKEN; N], lowest: [NO_TOKEN; B], next: [0; N], previous: [0; N] };
+        for (rank, two) in parts.ranks.iter_mut().zip(piece.windows(2)) {
+            if let [first, second] = two {
+                *rank = vocabulary.pair(*first, *second);
             }
         }
-        if lowest == NO_TOKEN {
-            return parts as u64;
-        }
-        starts.copy_within(at + 2..=parts, at + 1);
-        ranks.copy_within(at + 2..=parts, at + 1);
-        parts -= 1;
-        let rank_at = |part: usize| {
-            let bounds = (starts.get(part), starts.get(part + 2));
-            match bounds {
-                (Some(from), Some(to)) if part + 2 <= parts => piece
-                    .get(usize::from(*from)..usize::from(*to))
-                    .map_or(NO_TOKEN, |both| vocabulary.rank(both)),
-                _ => NO_TOKEN,
-            }
-        };
-        let own = rank_at(at);
-        let before = at.checked_sub(1).map(|before| (before, rank_at(before)));
-        if let Some(rank) = ranks.get_mut(at) {
-            *rank = own;
-        }
-        if let Some((before, rank)) = before
-            && let Some(place) = ranks.get_mut(before)
+        for (at, (next, previous)) in
+            parts.next.iter_mut().zip(&mut parts.previous).enumerate().take(piece.len())
         {
-            *place = rank;
+            *next = at as u16 + 1;
+            *previous = at.saturating_sub(1) as u16;
+        }
+        for (lowest, block) in parts.lowest.iter_mut().zip(parts.ranks.chunks(BLOCK)) {
+            *lowest = minimum(block);
+        }
+        let mut count = piece.len() as u64;
+        while let Some(at) = parts.leftmost() {
+            parts.merge(vocabulary, piece, at);
+            count -= 1;
+        }
+        count
+    }
+
+    /// Of the parts with the lowest rank the first, if any has one.
+    fn leftmost(&self) -> Option<usize> {
+        let mut least = NO_TOKEN;
+        let mut block = 0;
+        for (place, lowest) in self.lowest.iter().enumerate() {
+            if *lowest < least {
+                least = *lowest;
+                block = place;
+            }
+        }
+        if least == NO_TOKEN {
+            return None;
+        }
+        let start = block * BLOCK;
+        let within = self.ranks.get(start..start + BLOCK)?.iter().position(|rank| *rank == least)?;
+        Some(start + within)
+    }
+
+    fn set(&mut self, at: usize, rank: u32) {
+        let (Some(place), Some(lowest)) = (self.ranks.get_mut(at), self.lowest.get_mut(at / BLOCK)) else {
+            return;
+        };
+        let old = std::mem::replace(place, rank);
+        if rank <= *lowest {
+            *lowest = rank;
+        } else if old == *lowest {
+            let start = at / BLOCK * BLOCK;
+            *lowest = self.ranks.get(start..start + BLOCK).map_or(NO_TOKEN, minimum);
         }
     }
+
+    fn after(&self, part: usize) -> usize {
+        self.next.get(part).copied().map_or(part, usize::from)
+    }
+
+    /// Makes the part at `at` and its successor one.
+    #[inline]
+    fn merge(&mut self, vocabulary: &Vocabulary, piece: &[u8], at: usize) {
+        let gone = self.after(at);
+        let next = self.after(gone);
+        if let Some(place) = self.next.get_mut(at) {
+            *place = next as u16;
+        }
+        let own = if next < piece.len() {
+            if let Some(place) = self.previous.get_mut(next) {
+                *place = at as u16;
+            }
+            rank(vocabulary, piece, at, self.after(next))
+        } else {
+            NO_TOKEN
+        };
+        self.set(gone, NO_TOKEN);
+        self.set(at, own);
+        if at > 0 {
+            let before = self.previous.get(at).copied().map_or(0, usize::from);
+            self.set(before, rank(vocabulary, piece, before, next));
+        }
+    }
+}
+
+fn minimum(ranks: &[u32]) -> u32 {
+    ranks.iter().fold(NO_TOKEN, |lowest, rank| lowest.min(*rank))
+}
+
+#[inline]
+fn rank(vocabulary: &Vocabulary, piece: &[u8], from: usize, to: usize) -> u32 {
+    piece.get(from..to).map_or(NO_TOKEN, |both| vocabulary.rank(both))
 }
 
 /// Merging that takes O(n log n): the ranks are the leaves of a tree whose every node is the lower of its
@@ -182,14 +242,12 @@ impl Tree {
         if let Some(place) = self.previous.get_mut(next) {
             *place = at as u16;
         }
-        let rank =
-            |from: usize, to: usize| piece.get(from..to).map_or(NO_TOKEN, |both| vocabulary.rank(both));
         self.set(leaves + gone, NO_TOKEN);
-        let own = if next < piece.len() { rank(at, self.after(next)) } else { NO_TOKEN };
+        let own = if next < piece.len() { rank(vocabulary, piece, at, self.after(next)) } else { NO_TOKEN };
         self.set(leaves + at, own);
         if at > 0 {
             let before = self.previous.get(at).copied().map_or(0, usize::from);
-            self.set(leaves + before, rank(before, next));
+            self.set(leaves + before, rank(vocabulary, piece, before, next));
         }
     }
 
@@ -204,3 +262,6 @@ impl Tree {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests;

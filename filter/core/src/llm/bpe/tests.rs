@@ -123,3 +123,89 @@ proptest! {
         }
     }
 }
+
+/// Texts of one piece, or of a few, that grow without end.
+fn hostile(bytes: usize) -> Vec<String> {
+    let mut state = 7_u32;
+    let mut random = |letters: &str| {
+        let letters: Vec<char> = letters.chars().collect();
+        let mut text = String::new();
+        while text.len() < bytes {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text.push(letters[(state >> 16) as usize % letters.len()]);
+        }
+        text
+    };
+    let mut texts: Vec<String> = [
+        "abcdefghijklmnopqrstuvwxyz",
+        "etaoinETAOIN",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "中文字网关的令牌",
+        "AB中",
+        "ab",
+        " \t\u{A0}",
+        " \n",
+        "\r\n\t ",
+        "!?.,;:-_=+/*",
+        "\u{301}\u{302}\u{303}",
+        "'s",
+    ]
+    .into_iter()
+    .map(&mut random)
+    .collect();
+    for part in [
+        "a", " ", "\n", "\r\n", "\t", "A", "中", "🙂", "\u{301}", "'", "/", "1", "\0", "\u{FFFD}", "ab ",
+        "A中B", "\n ",
+    ] {
+        texts.push(part.repeat(bytes / part.len() + 1));
+    }
+    texts.push(format!("\n{}x", " ".repeat(bytes)));
+    texts.push(format!("{}\n", " ".repeat(bytes)));
+    texts.push(format!("中{}'s", "A".repeat(bytes)));
+    texts
+}
+
+#[test]
+fn pieces_without_end_count_as_their_peer_has_them_however_they_arrive() {
+    for text in hostile(9_000) {
+        for encoding in BOTH {
+            let start: String = text.chars().take(3).collect();
+            let whole = peer(encoding, &text);
+            assert_eq!(count(encoding, &text), whole, "{}: {start:?}…", encoding.name());
+            for chunk in [1, 7, 1_000, 4_097] {
+                assert_eq!(counted(encoding, text.as_bytes().chunks(chunk)), whole, "{start:?}… by {chunk}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_waits_of_a_piece_without_end_stays_small() {
+    for part in ["a", " ", "\n", "A", "中", "🙂", "'", "1", "\n "] {
+        for encoding in BOTH {
+            let mut counter = TextCounter::new(encoding);
+            for _ in 0..200 {
+                counter.push(part.repeat(500).as_bytes());
+                assert!(
+                    counter.pending_bytes() <= merge::WINDOW + 4,
+                    "{part:?}: {}",
+                    counter.pending_bytes()
+                );
+                assert!(counter.waiting.capacity() <= KEPT, "{part:?}: {}", counter.waiting.capacity());
+            }
+            counter.finish();
+        }
+    }
+}
+
+/// Not a measurement: what is quadratic would take minutes.
+#[test]
+fn long_texts_that_arrive_in_small_pieces_take_no_minute() {
+    for text in hostile(30_000).into_iter().chain([" ", "a", "A中", "\n"].map(|part| part.repeat(200_000))) {
+        let mut counter = TextCounter::new(Encoding::O200k);
+        for chunk in text.as_bytes().chunks(16) {
+            counter.push(chunk);
+        }
+        assert_eq!(counter.finish(), count(Encoding::O200k, &text));
+    }
+}

@@ -10,8 +10,8 @@ pub(super) const NO_TOKEN: u32 = u32::MAX;
 
 /// The tables of one encoding; the build script says what they hold.
 pub(super) struct Vocabulary {
-    bytes: &'static [u8],
-    slots: &'static [[u8; 4]],
+    pub(super) bytes: &'static [u8],
+    pub(super) slots: &'static [[u8; 4]],
     pairs: &'static [[u8; 4]],
 }
 
