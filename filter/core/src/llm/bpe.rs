@@ -71,6 +71,7 @@ impl Encoding {
 }
 
 /// An encoding's splitter.
+#[derive(Clone)]
 enum Pattern {
     Cl100k(Splitter<false>),
     O200k(Splitter<true>),
@@ -116,6 +117,9 @@ fn count_pieces<const O200K: bool>(
 ///
 /// The text of special tokens, such as `<|endoftext|>`, is ordinary text. Bytes that are not UTF-8 are
 /// counted as the U+FFFD that [`String::from_utf8_lossy`] would put in their place.
+///
+/// A clone counts on its own: a text can be counted as if it ended here, and go on.
+#[derive(Clone)]
 pub struct TextCounter {
     encoding: Encoding,
     pattern: Pattern,
@@ -127,7 +131,7 @@ pub struct TextCounter {
 }
 
 /// The bytes of a character whose last are still to come.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Partial {
     bytes: [u8; 4],
     length: usize,

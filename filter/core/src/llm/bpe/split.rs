@@ -36,7 +36,7 @@ enum State {
 }
 
 /// Finds the pieces of one text that may still be arriving.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Splitter<const O200K: bool> {
     state: State,
     /// How much of the open piece is read.
