@@ -66,7 +66,7 @@ impl Book {
         }
     }
 
-    /// Sets tokens aside under all limits, or none. At most [`MAX_LIMITS`] limits; with more nothing is had.
+    /// Sets tokens aside under all limits, or none. At most [`MAX_LIMITS`](super::MAX_LIMITS) limits; with more nothing is had.
     pub fn reserve(
         &mut self,
         needs: &[Need<'_>],
