@@ -18,6 +18,9 @@ pub struct AccountingConfig {
     /// `cl100k_base` or `o200k_base` for every model; absent: by the model's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// Whether every prompt is counted, even where its length alone shows that there is budget for it.
+    #[serde(default)]
+    pub count_all: bool,
     /// The largest body that is held back to be judged, in bytes.
     #[serde(default = "default_max_request_bytes")]
     pub max_request_bytes: u64,
@@ -195,6 +198,7 @@ impl Default for AccountingConfig {
     fn default() -> Self {
         Self {
             encoding: None,
+            count_all: false,
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
             default_output: DEFAULT_OUTPUT,
             limits: Vec::new(),

@@ -15,6 +15,8 @@ use crate::quota::{Key, Limit};
 pub struct Accounting {
     /// The encoding of every model; `None`: by the model's name.
     pub encoding: Option<Encoding>,
+    /// Whether every prompt is counted.
+    pub counts_all: bool,
     /// What a call that states no cap is taken to answer, and the step by which a stream's hold grows; tokens.
     pub default_output: u64,
     /// What callers may use.
