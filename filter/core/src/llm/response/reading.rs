@@ -276,6 +276,14 @@ impl Reading {
                 self.facts.shape.get_or_insert(Shape::OllamaGenerate);
                 Want::Text(CONTENT)
             }
+            // llama.cpp's own routes.
+            [N::Content] => Want::Text(CONTENT),
+            // Those of text-generation-inference.
+            [N::Token, N::Text] => {
+                self.facts.has_tokens = true;
+                Want::Text(CONTENT)
+            }
+            [N::GeneratedText] if !self.facts.has_tokens => Want::Text(CONTENT),
             [N::Message, N::Thinking] | [N::Thinking] => Want::Text(REASONING),
             [N::Message, N::ToolCalls, N::Function, N::Name] => Want::Text(NAME),
             [N::Delta] if self.facts.event != Typed::Audio => Want::Text(CONTENT),
@@ -377,8 +385,8 @@ impl Reading {
                 N::ThoughtsTokenCount => Count::Thoughts,
                 _ => return,
             },
-            [N::PromptEvalCount] => Count::Prompt,
-            [N::EvalCount] => Count::Output,
+            [N::PromptEvalCount | N::TokensEvaluated] => Count::Prompt,
+            [N::EvalCount | N::TokensPredicted] | [N::Details, N::GeneratedTokens] => Count::Output,
             _ => return,
         };
         if let Some(value) = value {
