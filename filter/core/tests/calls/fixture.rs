@@ -1,7 +1,7 @@
 //! A worker of the filter with limits: a real book, windows in memory, and a control that answers when the test
 //! says so. A call runs against it as Envoy would have it run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use attach_core::authn::replay::{Consumed, OneUseStore};
@@ -36,16 +36,22 @@ pub(crate) const SSE: &str = "text/event-stream";
 pub(crate) struct Windows {
     pub(crate) entries: RefCell<HashMap<Key, (Window, Entry)>>,
     pub(crate) is_away: bool,
+    /// Never more than that may be used and leased when something is leased.
+    pub(crate) most: Cell<Option<u64>>,
 }
 
 impl SharedWindows for Windows {
     fn update(&self, key: Key, window: Window, now: u64, change: &mut dyn FnMut(&mut Entry)) -> bool {
-        let _ = now;
         if self.is_away {
             return false;
         }
         let mut entries = self.entries.borrow_mut();
-        change(&mut entries.entry(key).or_insert((window, Entry::default())).1);
+        let entry = &mut entries.entry(key).or_insert((window, Entry::default())).1;
+        let before = entry.held(now);
+        change(entry);
+        let (used, held) = (entry.used(window, now), entry.held(now));
+        let most = self.most.get().unwrap_or(u64::MAX);
+        assert!(held <= before || used + held <= most, "{used} used and {held} leased of {most}");
         true
     }
 }
@@ -62,7 +68,7 @@ impl OneUseStore for Nothing {
 #[derive(Debug)]
 pub(crate) enum Done {
     Set(String, String),
-    Removed(String),
+    Removed,
     Body(Vec<u8>),
     SetAnswer(&'static str, String),
     RemovedAnswer(&'static str),
@@ -83,9 +89,7 @@ impl Output for Recorder {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         self.0.push(match effect {
             Effect::SetRequestHeader(name, value) => Done::Set(name.to_owned(), text(value)),
-            Effect::RemoveRequestHeader(name) | Effect::RemoveRequestTrailer(name) => {
-                Done::Removed(name.to_owned())
-            }
+            Effect::RemoveRequestHeader(_) | Effect::RemoveRequestTrailer(_) => Done::Removed,
             Effect::ReplaceRequestBody(_, body) => Done::Body(body),
             Effect::SetResponseHeader(name, value) => Done::SetAnswer(name, text(value)),
             Effect::RemoveResponseHeader(name) => Done::RemovedAnswer(name),
@@ -393,6 +397,10 @@ impl Worker {
             .collect();
         let answer = home::apply(&mut entries, accounts, request.worker_number(), self.now / 1000);
         for (account, entry) in accounts.iter().zip(entries) {
+            let (now, before) = (self.now / 1000, self.control.get(&account.key));
+            let before = before.map_or(0, |(_, entry)| entry.held(now));
+            let (used, held) = (entry.used(account.window, now), entry.held(now));
+            assert!(held <= before || used + held <= account.tokens, "{used} used and {held} leased");
             self.control.insert(account.key, (account.window, entry));
         }
         answer
@@ -411,6 +419,11 @@ impl Worker {
                 other => other,
             },
         };
+        self.hand_over(call, answered);
+    }
+
+    /// The call learns what came of what it has asked.
+    pub(crate) fn hand_over(&mut self, call: &mut Call, answered: Answered) {
         let (_, done) = self.run(call, |machine, env, out| machine.ledger_answered(env, answered, out));
         self.carry_out(call, done, None);
     }
