@@ -31,9 +31,9 @@ pub(super) fn tokens(vocabulary: &Vocabulary, mut piece: &[u8]) -> u64 {
         0 => 0,
         1 => 1,
         length if length <= LONGEST && vocabulary.rank(piece) != NO_TOKEN => 1,
-        ..=16 => Parts::<16, 1>::tokens(vocabulary, piece),
-        ..=64 => Parts::<64, 4>::tokens(vocabulary, piece),
-        ..=256 => Parts::<256, 16>::tokens(vocabulary, piece),
+        2..=16 => Parts::<16, 1>::tokens(vocabulary, piece),
+        17..=64 => Parts::<64, 4>::tokens(vocabulary, piece),
+        65..=256 => Parts::<256, 16>::tokens(vocabulary, piece),
         length => Tree::merged(vocabulary, piece).parts(length),
     })
 }
