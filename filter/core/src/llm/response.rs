@@ -8,9 +8,11 @@ mod facts;
 mod frame;
 mod hide;
 mod names;
+mod places;
 mod reading;
 mod tally;
 mod text;
+mod view;
 
 use core::fmt;
 
@@ -24,6 +26,7 @@ use frame::{Frame, Step};
 use hide::{Hide, Out};
 use reading::Reading;
 pub use tally::Reported;
+use view::View;
 
 /// What the client is to get in place of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +304,14 @@ impl ResponseReader {
     fn end_event(&mut self, out: &mut Out<'_>, at: u64) {
         if !self.is_broken {
             let base = self.scanner.offset();
-            let mut view = self.reading.view(&[], base, at.wrapping_sub(base), &mut self.hide, false);
+            let mut view = View {
+                reading: &mut self.reading,
+                piece: &[],
+                base,
+                shift: at.wrapping_sub(base),
+                hide: &mut self.hide,
+                is_json: false,
+            };
             let finished = self.scanner.finish(&mut view);
             view.finish();
             self.is_broken = finished.is_err();
@@ -338,8 +348,14 @@ impl ResponseReader {
         if self.is_broken {
             return self.reading.text(piece);
         }
-        let is_json = self.frame.kind() == Kind::Json;
-        let mut view = self.reading.view(piece, base, start.wrapping_sub(base), &mut self.hide, is_json);
+        let mut view = View {
+            reading: &mut self.reading,
+            piece,
+            base,
+            shift: start.wrapping_sub(base),
+            hide: &mut self.hide,
+            is_json: self.frame.kind() == Kind::Json,
+        };
         let read = self.scanner.push(piece, &mut view);
         view.finish();
         if read.is_err() {
