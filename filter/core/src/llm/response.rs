@@ -119,7 +119,9 @@ impl ResponseReader {
         let mut out = self.hide.chunk(chunk, base);
         let mut at = 0;
         loop {
-            if self.must_end(chunk.get(at).copied()) {
+            // What has ended by itself needs no other end.
+            let is_over = end && at == chunk.len();
+            if !is_over && self.must_end(chunk.get(at).copied()) {
                 let place = base.saturating_add(at as u64);
                 self.hide.keep(&mut out, place);
                 out.put(&self.final_event());
@@ -291,6 +293,7 @@ impl ResponseReader {
             }
             Step::End(at) => self.end_event(out, place(at)),
             Step::Linefeed(at) => self.hide.linefeed(out, place(at)),
+            Step::Rest => {}
         }
     }
 
