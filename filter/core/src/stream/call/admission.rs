@@ -8,7 +8,6 @@ use super::looking::Looking;
 use super::prompt::{self, Meter, Prompt};
 use super::{Answer, Call};
 use crate::clock::UnixMillis;
-use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::cap::CapField;
@@ -17,7 +16,7 @@ use crate::llm::shape::Shape;
 use crate::meter::room::room_for;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
-use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
+use crate::policy::accounting::{Accounting, Accounts, FailureMode, RouteTokens, UsageInjection};
 use crate::policy::route::Destination;
 use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
@@ -120,7 +119,7 @@ pub(in crate::stream) fn admit(
         return Err(Stop::RecordsFull);
     }
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
-    let is_sample = env.next_call() % SAMPLE == 0;
+    let is_sample = accounting.counts_all || env.next_call().is_multiple_of(SAMPLE);
     // The model may follow; what it would be counted in if it were unknown is guessed until then.
     let guess = call.model.as_deref().and_then(Encoding::of_model).unwrap_or_default();
     let guess = accounting.encoding.unwrap_or(guess);
@@ -407,8 +406,8 @@ impl Reserving {
     /// What the answer may cost, by what the request states or by what is assumed.
     fn wanted_output(&self, accounting: &Accounting) -> u64 {
         match &self.facts {
-            Some(facts) if has_output(facts.shape) => facts.output_bound(accounting.default_output),
-            _ => 0,
+            Some(facts) => facts.output_bound(accounting.default_output),
+            None => 0,
         }
     }
 
@@ -491,7 +490,7 @@ impl Reserving {
         };
         let ask_for_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
         let mut edits = Edits { ask_for_usage, cap: None };
-        if is_held && has_output(facts.shape) {
+        if is_held && facts.generates {
             let most = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
             let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
             // A stream without a cap gets none: its hold grows.
@@ -517,11 +516,6 @@ pub(super) fn needs<'a>(
         rule.covers(project, model).then_some(Need { key: *key, limit: &rule.limit })
     });
     needs.collect()
-}
-
-/// Whether an answer has tokens of its own.
-const fn has_output(shape: Shape) -> bool {
-    !matches!(shape, Shape::OpenAiEmbeddings | Shape::OllamaEmbed)
 }
 
 /// The field in which an engine of that format reads a cap.
