@@ -1,7 +1,7 @@
 //! What a model answers, read while it passes: its text, what it cost, and where it may be ended.
 //!
 //! An answer is never kept. Of a stream of any length a few kilobytes are in memory: the text that has
-//! not been counted yet, and the bytes that the client may not get to see ([`hide`]).
+//! not been counted yet, and the bytes that the client may not get to see.
 
 mod ending;
 mod facts;
