@@ -17,6 +17,7 @@ pub mod serving;
 pub mod settings;
 pub mod shutdown;
 pub mod signing;
+pub mod store;
 pub mod supervise;
 pub mod token;
 pub mod trust;

@@ -71,6 +71,8 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
+        accounting: None,
+        metrics_scope: None,
         control: ControlConfig {
             secret_env: CONTROL_SECRET_ENV.to_owned(),
             target: Some(write.control("/")),

@@ -7,10 +7,12 @@
 //! Parsing only says that the document has the right shape. [`compile`] turns it into the
 //! [`Policy`](crate::policy::Policy) that requests run on, and reports every error at once.
 
+pub mod accounting;
 pub mod compile;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::accounting::{AccountingConfig, RouteTokensConfig};
 use crate::policy::route::{Access, Destination};
 
 /// The one version of the document that this module understands.
@@ -72,6 +74,12 @@ pub struct PluginConfig {
     /// What requests to the engine carry.
     #[serde(default)]
     pub engine: EngineConfig,
+    /// How tokens are counted, limited and reported; absent: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounting: Option<AccountingConfig>,
+    /// What a caller must be allowed to do to read `/metrics`; absent: anybody who was verified may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_scope: Option<String>,
     /// Where control is, and how the filter proves to it that it is the filter.
     pub control: ControlConfig,
 }
@@ -351,6 +359,9 @@ pub struct RouteConfig {
     /// What an HTTP message signature must cover, in place of what it must cover elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<Vec<String>>,
+    /// What is said about tokens here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<RouteTokensConfig>,
 }
 
 /// What requests to the engine carry.

@@ -12,6 +12,7 @@ pub mod headers;
 pub mod json;
 pub mod keys;
 pub mod llm;
+pub mod meter;
 pub mod policy;
 pub mod quota;
 pub mod reply;

@@ -18,6 +18,7 @@ impl Walk<'_> {
                 forward_credential: false,
                 scopes: Vec::new(),
                 components: None,
+                tokens: None,
             };
             let mut named = false;
             for (key, value) in

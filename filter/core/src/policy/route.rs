@@ -23,6 +23,10 @@ pub enum Access {
 pub enum Destination {
     /// The filter itself.
     Filter,
+    /// The filter itself, with what the caller may still use.
+    Quota,
+    /// Envoy's own statistics.
+    Stats,
     /// The control service (`attach serve`).
     Control,
     /// The target that the path names: `/agents/{name}/…`.
@@ -34,6 +38,9 @@ pub enum Destination {
 
 /// The health check that the filter answers itself.
 pub const HEALTH: &str = "/healthz";
+
+/// Envoy's statistics.
+pub const METRICS: &str = "/metrics";
 
 /// The routes every gateway has, first match wins.
 pub const DEFAULT: &[(&str, Access, Destination)] = &[
@@ -51,9 +58,9 @@ pub const DEFAULT: &[(&str, Access, Destination)] = &[
     ("/tasks/status/**", Access::Verified, Destination::Control),
     ("/v1/logs", Access::Verified, Destination::Control),
     ("/v1/usage", Access::Verified, Destination::Control),
-    ("/v1/quota/me", Access::Verified, Destination::Control),
+    ("/v1/quota/me", Access::Verified, Destination::Quota),
     ("/mem/**", Access::Verified, Destination::Control),
-    ("/metrics", Access::Verified, Destination::Control),
+    (METRICS, Access::Verified, Destination::Stats),
     ("/agents/**", Access::Verified, Destination::Target),
 ];
 
