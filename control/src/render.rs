@@ -25,6 +25,9 @@ pub const ASSERTION_KEY_ENV: &str = "ATTACH_ASSERTION_KEY";
 /// The variable of Envoy's environment that holds the services' shared keys: lines of `kid=secret`.
 pub const HMAC_KEYS_ENV: &str = "ATTACH_HMAC_KEYS";
 
+/// The variable of Envoy's environment that holds OpenMeter's API key.
+pub const OPENMETER_KEY_ENV: &str = "ATTACH_OPENMETER_KEY";
+
 /// The variable of Envoy's environment that holds the client's secret of an exchange, by its place in the list.
 #[must_use]
 pub fn exchange_secret_env(at: usize) -> String {

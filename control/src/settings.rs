@@ -1,7 +1,8 @@
 //! The gateway's settings: one set of names, checked in one pass.
 //!
 //! 1. A value comes from a command-line flag, else the environment, else the env file, else the default.
-//!    An empty value counts as "not set", so that `ENGINE_URL= attach up` undoes a line of the env file.
+//!    An empty value counts as "not set", so that `ENGINE_URL= attach up` undoes a line of the env file; of
+//!    `METRICS_SCOPE` alone it means that no scope is needed.
 //! 2. What flat names cannot say stands in one YAML file ([`document`]). The same thing in both is an error.
 //! 3. Nothing stops at the first mistake: [`load`] returns either [`Settings`] that are right in themselves
 //!    or every [`Problem`], each with the setting, the value (never a secret) and what to write instead.
@@ -19,6 +20,7 @@ use attach_core::config::{ClaimHeaderConfig, GrantConfig, Mode, ModelRuleConfig,
 use url::Url;
 
 pub mod access;
+pub mod accounting;
 mod check;
 pub mod document;
 pub mod env_file;
@@ -31,6 +33,7 @@ pub mod url_rules;
 mod values;
 
 pub use access::{Agent, Directory, Exchange, Hmac, HmacKey, Httpsig, Method, Rotagent, Target};
+pub use accounting::{Accounting, Metering, OpenMeter};
 pub use problem::{Invalid, Problem};
 pub use secret::Secret;
 
@@ -129,6 +132,8 @@ pub struct Settings {
     pub models: Vec<ModelRuleConfig>,
     /// `REDIS_URL`: where all Envoys together remember what may be used once.
     pub redis_url: Option<Secret>,
+    /// How tokens are counted, limited and reported.
+    pub accounting: Accounting,
     /// `A2A_TARGETS`.
     pub targets: Vec<Target>,
     /// `A2A_AGENTS`.

@@ -116,6 +116,7 @@ pub async fn fetch(settings: &Settings, wish: &Wish) -> Result<Secret, TokenErro
     let subject = settings.dev_idp.then(|| wish.subject.as_deref().unwrap_or(DEV_USER));
     // A token to try with must get through: the dev identity provider grants what is asked for.
     let required = settings.required_scopes.iter().chain(&first.required_scopes);
+    let required = required.chain(&settings.accounting.metrics_scope);
     let required = required.map(String::as_str).collect::<Vec<_>>().join(" ");
     let required = Some(required).filter(|scopes| settings.dev_idp && !scopes.is_empty());
     let optional = [

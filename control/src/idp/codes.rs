@@ -24,7 +24,7 @@ pub(super) struct Grant {
     /// S256 of the verifier (RFC 7636 section 4.2).
     pub(super) challenge: String,
     pub(super) subject: String,
-    pub(super) scope: Option<String>,
+    pub(super) scope: String,
     pub(super) audiences: Vec<String>,
     pub(super) nonce: Option<String>,
     /// When the user named themselves, in seconds of Unix time.
@@ -76,7 +76,7 @@ mod tests {
             redirect_uri: "http://127.0.0.1:1/".into(),
             challenge: String::new(),
             subject: subject.into(),
-            scope: None,
+            scope: String::new(),
             audiences: Vec::new(),
             nonce: None,
             auth_time: 0,

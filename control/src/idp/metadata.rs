@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State as Extract;
 use serde_json::{Value, json};
 
+use super::params::DEFAULT_SCOPE;
 use super::{State, WARNING};
 
 pub(super) async fn discovery(Extract(state): Extract<State>) -> Json<Value> {
@@ -20,7 +21,7 @@ pub(super) async fn discovery(Extract(state): Extract<State>) -> Json<Value> {
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid"],
+        "scopes_supported": ["openid", DEFAULT_SCOPE],
         "claims_supported": ["iss", "sub", "aud", "iat", "nbf", "exp", "auth_time", "nonce", "at_hash"],
         "prompt_values_supported": ["none", "login"],
         "request_parameter_supported": false,

@@ -28,8 +28,7 @@ struct AccessClaims<'a> {
     nbf: u64,
     exp: u64,
     jti: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
+    scope: &'a str,
     client_id: &'a str,
 }
 
@@ -53,7 +52,7 @@ pub(super) struct Wish<'a> {
     pub(super) client_id: &'a str,
     /// Empty: the provider's default audience.
     pub(super) audiences: &'a [String],
-    pub(super) scope: Option<&'a str>,
+    pub(super) scope: &'a str,
     /// Seconds.
     pub(super) lifetime: u64,
 }

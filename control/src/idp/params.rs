@@ -8,10 +8,14 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::{Code, Refusal};
+use crate::settings::accounting::DEFAULT_METRICS_SCOPE;
 
 /// The most characters of a user's or a client's name and of an audience (OpenID Connect Core section 2 gives
 /// `sub` as many).
 const MAX_NAME: usize = 255;
+
+/// What a token allows whose asker names nothing: to read the gateway's `/metrics`.
+pub(super) const DEFAULT_SCOPE: &str = DEFAULT_METRICS_SCOPE;
 
 /// The most characters of a scope.
 const MAX_SCOPE: usize = 1024;
@@ -77,14 +81,14 @@ impl Params {
         self.one(name)?.ok_or_else(|| Refusal::request(format!("{name} is missing")))
     }
 
-    /// `scope`, as RFC 6749 section 3.3 writes it.
-    pub(super) fn scope(&self) -> Result<Option<String>, Refusal> {
-        let Some(scope) = self.one("scope")? else { return Ok(None) };
+    /// `scope`, as RFC 6749 section 3.3 writes it; [`DEFAULT_SCOPE`] where none is asked for.
+    pub(super) fn scope(&self) -> Result<String, Refusal> {
+        let scope = self.one("scope")?.unwrap_or_default();
         let legal = |byte| matches!(byte, b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         if scope.len() > MAX_SCOPE || !scope.bytes().all(legal) {
             return Err(Refusal::new(Code::InvalidScope, "scope is too long or holds illegal characters"));
         }
-        Ok(Some(scope.to_owned()).filter(|scope| !scope.trim().is_empty()))
+        Ok(if scope.trim().is_empty() { DEFAULT_SCOPE } else { scope }.to_owned())
     }
 
     /// What the token is to be for: every `audience` (Auth0) and `resource` (RFC 8707).

@@ -77,7 +77,7 @@ pub(super) struct AuthorizationRequest {
     pub(super) redirect_uri: String,
     pub(super) to: Return,
     pub(super) challenge: String,
-    pub(super) scope: Option<String>,
+    pub(super) scope: String,
     pub(super) audiences: Vec<String>,
     pub(super) nonce: Option<String>,
     pub(super) login_hint: Option<String>,

@@ -33,8 +33,7 @@ struct Granted {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
+    scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<String>,
 }
@@ -91,7 +90,7 @@ fn client_credentials(
         return Err(Refusal::request("sub is at most 255 characters"));
     }
     let (audiences, scope) = (params.audiences()?, params.scope()?);
-    let wish = Wish { subject, client_id, audiences: &audiences, scope: scope.as_deref(), lifetime };
+    let wish = Wish { subject, client_id, audiences: &audiences, scope: &scope, lifetime };
     let access_token = access_token(state, wish, unix_now())?;
     Ok(Granted { access_token, token_type: "Bearer", expires_in: lifetime, scope, id_token: None })
 }
@@ -121,11 +120,11 @@ fn authorization_code(
         return Err(refused("code_verifier does not fit code_challenge"));
     }
     let audiences = narrowed(&grant, asked)?;
-    let scope = grant.scope.as_deref();
+    let scope = grant.scope.as_str();
     let wish = Wish { subject: &grant.subject, client_id, audiences: &audiences, scope, lifetime };
     let now = unix_now();
     let access_token = access_token(state, wish, now)?;
-    let id_token = match scope.is_some_and(|scope| scope.split(' ').any(|word| word == "openid")) {
+    let id_token = match scope.split(' ').any(|word| word == "openid") {
         true => Some(id_token(state, &grant, &access_token, lifetime, now)?),
         false => None,
     };

@@ -57,8 +57,19 @@ const CORS_EXPOSED: &[&str] = &[
     "www-authenticate",
     "x-attach-session",
     "x-attach-user",
+    "x-llm-model",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
     "x-request-id",
+    "x-tokens-in",
+    "x-tokens-out",
 ];
+
+/// So much more than the filter does Envoy hold back, in bytes, that the filter is the first to refuse a body.
+const BUFFER_MARGIN: u64 = 64 * 1024;
+/// What Envoy holds back where nothing is said; less cannot be asked for on a route.
+const DEFAULT_BUFFER: u64 = 1024 * 1024;
 
 /// Everything the template names.
 #[derive(Debug, Serialize)]
@@ -81,6 +92,10 @@ struct Values<'a> {
     engine_authority: &'a str,
     clusters: Vec<&'a Cluster>,
     authorities: Option<&'a str>,
+    log_usage: bool,
+    max_request_bytes: u64,
+    /// What a filter may hold back of one request.
+    request_buffer_bytes: u64,
 }
 
 /// Renders the bootstrap.
@@ -92,9 +107,11 @@ pub(super) fn render(
 ) -> Result<String, RenderError> {
     let settings = &resolved.settings;
     let mut all = vec![&clusters.engine, &clusters.engine_h2, &clusters.control];
-    all.extend(clusters.idps.iter().chain(&clusters.targets));
+    all.push(&clusters.admin);
+    all.extend(clusters.openmeter.iter().chain(&clusters.idps).chain(&clusters.targets));
     let access_log = files.access_log.as_deref().map(|path| text(path, "--state-dir")).transpose()?;
     let authorities = resolved.authorities.as_deref().map(|path| text(path, "SSL_CERT_FILE")).transpose()?;
+    let max_request_bytes = settings.accounting.max_request_bytes;
     let values = Values {
         admin_port: settings.ports.admin,
         host: settings.host.to_string(),
@@ -113,6 +130,9 @@ pub(super) fn render(
         engine_authority: &clusters.engine.authority,
         clusters: all,
         authorities,
+        log_usage: settings.accounting.log_usage,
+        max_request_bytes,
+        request_buffer_bytes: max_request_bytes.saturating_add(BUFFER_MARGIN).max(DEFAULT_BUFFER),
     };
     escape::fill(TEMPLATE, values).map_err(|error| RenderError::Internal(format!("{error:#}")))
 }
@@ -123,6 +143,8 @@ fn variables(plugin: &PluginConfig) -> Vec<&str> {
     names.extend(plugin.engine.api_key_env.as_deref());
     names.extend(plugin.assertion.as_ref().map(|assertion| assertion.key_env.as_str()));
     names.extend(plugin.hmac.as_ref().map(|hmac| hmac.keys_env.as_str()));
+    let openmeter = plugin.accounting.as_ref().and_then(|accounting| accounting.openmeter.as_ref());
+    names.extend(openmeter.map(|openmeter| openmeter.key_env.as_str()));
     names.extend(plugin.exchanges.iter().map(|exchange| exchange.client_secret_env.as_str()));
     names
 }

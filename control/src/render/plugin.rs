@@ -1,5 +1,6 @@
 //! The filter's document.
 
+use attach_core::config::accounting::{AccountingConfig, OpenMeterConfig, WindowsConfig};
 use attach_core::config::{
     AssertionConfig, ControlConfig, DidConfig, DirectoryConfig, EngineConfig, ExchangeConfig,
     GatewayTokensConfig, HmacConfig, HttpsigConfig, IssuerConfig, JwksConfig, PluginConfig, ReplayConfig,
@@ -8,11 +9,14 @@ use attach_core::config::{
 use url::Url;
 
 use super::clusters::Clusters;
-use super::{ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, exchange_secret_env};
+use super::{
+    ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, OPENMETER_KEY_ENV,
+    exchange_secret_env,
+};
 use crate::discover::engine::{below, local};
 use crate::discover::{Resolved, ResolvedIssuer};
 use crate::settings::url_rules::authority;
-use crate::settings::{Httpsig, JwksTimes, Settings};
+use crate::settings::{Httpsig, JwksTimes, Metering, Settings};
 
 /// Where control serves the orchestrators' public keys.
 const AUTHORIZED_KEYS: &str = "/internal/authorized-keys";
@@ -24,6 +28,8 @@ const AUTHORIZED_KEYS_STALE: u64 = 60;
 const GATEWAY_KEYS: &str = "/internal/gateway-keys";
 const GATEWAY_KEYS_REFRESH: u64 = 30;
 const GATEWAY_KEYS_STALE: u64 = 86_400;
+/// Where OpenMeter takes events.
+const OPENMETER_EVENTS: &str = "/api/v1/events";
 
 /// The document for a gateway.
 #[must_use]
@@ -71,8 +77,8 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
-        accounting: None,
-        metrics_scope: None,
+        accounting: Some(write.accounting()),
+        metrics_scope: settings.accounting.metrics_scope.clone(),
         control: ControlConfig {
             secret_env: CONTROL_SECRET_ENV.to_owned(),
             target: Some(write.control("/")),
@@ -126,6 +132,34 @@ impl Writer<'_> {
             scope: exchange.scope.clone(),
         });
         exchanges.collect()
+    }
+
+    fn accounting(&self) -> AccountingConfig {
+        let accounting = &self.settings.accounting;
+        let openmeter = accounting.openmeter().zip(self.clusters.openmeter.as_ref());
+        AccountingConfig {
+            encoding: accounting.encoding.clone(),
+            max_request_bytes: accounting.max_request_bytes,
+            default_output: accounting.default_output,
+            limits: accounting.limits.clone(),
+            windows: match self.settings.redis_url {
+                Some(_) => WindowsConfig::Control,
+                None => WindowsConfig::Envoy,
+            },
+            consistency: accounting.consistency,
+            failure_mode: accounting.failure_mode,
+            usage_injection: accounting.usage_injection,
+            usage_headers: accounting.usage_headers,
+            log_usage: accounting.log_usage,
+            usage_metrics: accounting.metering == Metering::Prometheus,
+            openmeter: openmeter.map(|(openmeter, cluster)| OpenMeterConfig {
+                target: target(&below(&openmeter.url, OPENMETER_EVENTS), cluster.name.clone()),
+                key_env: OPENMETER_KEY_ENV.to_owned(),
+            }),
+            // The rows are what bills can be checked against, whoever else is told.
+            ledger: true,
+            ..AccountingConfig::default()
+        }
     }
 
     /// A key set of somebody else's.

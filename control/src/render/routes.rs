@@ -1,6 +1,6 @@
 //! Envoy's routes, made from the table that the filter reads: [`DEFAULT`].
 //!
-//! Whatever the table does not send to control or answer in the filter goes to the engine; the operator's own
+//! Whatever the table does not send elsewhere or answer in the filter goes to the engine; the operator's own
 //! routes change what the filter does and not where a request goes, so they are not here.
 
 use attach_core::policy::route::{DEFAULT, Destination};
@@ -22,10 +22,24 @@ pub struct Match {
 /// A route of the built-in table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BuiltIn {
+    /// What logs call it: the pattern in the table.
+    pub name: &'static str,
     /// The paths.
     pub matches: Match,
-    /// Whether control answers; else the filter has, and what it let through is nobody's.
-    pub control: bool,
+    /// Who answers.
+    pub by: By,
+}
+
+/// Who answers on a route that is not the engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The filter has: what it let through is nobody's.
+    Nobody,
+    /// Control.
+    Control,
+    /// Envoy's admin interface, with its statistics.
+    Stats,
 }
 
 /// The built-in routes, in their order.
@@ -33,9 +47,16 @@ pub struct BuiltIn {
 pub fn built_in() -> Vec<BuiltIn> {
     DEFAULT
         .iter()
-        .filter(|(_, _, to)| *to != Destination::Engine)
-        // A path that no target's route has taken names none: control says so.
-        .map(|(path, _, to)| BuiltIn { matches: matcher(path), control: *to != Destination::Filter })
+        .filter_map(|(path, _, to)| {
+            let by = match to {
+                Destination::Engine => return None,
+                Destination::Filter | Destination::Quota => By::Nobody,
+                Destination::Stats => By::Stats,
+                // A path that no target's route has taken names none: control says so.
+                Destination::Control | Destination::Target => By::Control,
+            };
+            Some(BuiltIn { name: path, matches: matcher(path), by })
+        })
         .collect()
 }
 
@@ -146,5 +167,19 @@ mod tests {
     fn every_route_that_is_not_the_engines_is_in_the_table() {
         let others = DEFAULT.iter().filter(|(_, _, to)| *to != Destination::Engine).count();
         assert_eq!(built_in().len(), others);
+    }
+
+    #[test]
+    fn each_route_of_the_table_is_answered_by_whom_it_names() {
+        let by = |name: &str| built_in().into_iter().find(|route| route.name == name).map(|route| route.by);
+        for (name, expected) in [
+            ("/healthz", By::Nobody),
+            ("/v1/quota/me", By::Nobody),
+            ("/metrics", By::Stats),
+            ("/v1/usage", By::Control),
+            ("/agents/**", By::Control),
+        ] {
+            assert_eq!(by(name), Some(expected), "{name}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::discover::{EngineKind, KeysFrom, ResolvedEngine, ResolvedIssuer};
 use crate::settings::{Sources, load};
 
+mod accounting;
 mod credentials;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -122,10 +123,17 @@ fn every_built_in_route_is_there_before_the_engines_and_in_order() {
     assert_eq!(routes.len(), DEFAULT.len() + 2, "the built-in ones, gRPC and the rest");
     for ((path, _, to), route) in DEFAULT.iter().zip(routes) {
         let destination = &route["route"]["cluster"];
+        assert_eq!(route["name"], *path);
         match to {
             // Control answers for targets that there are not.
             Destination::Control | Destination::Target => assert_eq!(destination, "control", "{path}"),
-            Destination::Filter => assert_eq!(route["direct_response"]["status"], 404, "{path}"),
+            Destination::Filter | Destination::Quota => {
+                assert_eq!(route["direct_response"]["status"], 404, "{path}");
+            }
+            Destination::Stats => {
+                assert_eq!((destination, &route["match"]["path"]), (&"admin".into(), &"/metrics".into()));
+                assert_eq!(route["route"]["prefix_rewrite"], "/stats/prometheus");
+            }
             Destination::Engine => panic!("no built-in route is the engine's"),
         }
     }
@@ -211,7 +219,7 @@ fn each_host_of_the_issuers_has_one_cluster() {
     assert_eq!(targets[1].path, "/b?tenant=1");
     assert_eq!(targets[3].authority, "keys.example:444");
     let bootstrap: Value = serde_yaml_ng::from_str(&rendered.bootstrap).unwrap();
-    assert_eq!(bootstrap["static_resources"]["clusters"].as_array().unwrap().len(), 7);
+    assert_eq!(bootstrap["static_resources"]["clusters"].as_array().unwrap().len(), 8);
     let engine = cluster(&bootstrap, "engine");
     let endpoint = &engine["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
     assert_eq!(endpoint["address"]["socket_address"]["address"], "::1");
@@ -309,7 +317,7 @@ fn envoy_and_the_filter_take_every_shape_of_the_bootstrap() {
     rewriting.engine.rewrite_chat = true;
     rewriting.authorities = crate::fetch::authorities::find(None);
     let no_cors = resolved(&[("CORS_ORIGINS", "none")], "http://[::1]:1", &[("http://localhost:1/k", None)]);
-    let mut shapes = vec![simple(), no_cors, credentials::everything()];
+    let mut shapes = vec![simple(), no_cors, credentials::everything(), accounting::metered()];
     // TLS cannot be loaded without authorities.
     shapes.extend(rewriting.authorities.is_some().then_some(rewriting));
     for (at, shape) in shapes.iter().enumerate() {
@@ -324,6 +332,7 @@ fn envoy_and_the_filter_take_every_shape_of_the_bootstrap() {
             .env(ENGINE_API_KEY_ENV, "sk-test")
             .env(ASSERTION_KEY_ENV, SEED)
             .env(HMAC_KEYS_ENV, credentials::HMAC_KEYS)
+            .env(OPENMETER_KEY_ENV, "om-test")
             .env(exchange_secret_env(0), "of-descope")
             .output()
             .unwrap();

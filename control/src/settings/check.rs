@@ -9,6 +9,7 @@ use super::problem::{Findings, shown};
 use super::values::Values;
 use super::{Auth0, Invalid, LogLevel, Method, Secret, Settings, Sources, document, prefix};
 
+mod accounting;
 mod credentials;
 mod descope;
 mod exchanges;
@@ -58,6 +59,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
     exchanges.extend(descope.exchange);
     check.exchanges_fit(&exchanges, &issuers);
     check.models_fit(&document.models, &issuers);
+    check.limits_fit(&document.limits, &issuers);
 
     if dev_idp && methods.len() > 1 && !check.values.is_set("AUTH_METHODS") {
         check.findings.notice(
@@ -94,6 +96,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
         grants: document.grants,
         models: document.models,
         redis_url: check.redis_url(),
+        accounting: check.accounting(document.limits, &ports),
         agents: check.agents(&targets),
         targets,
         methods,

@@ -27,11 +27,20 @@
 //!     forward_credential: false # leave the caller's Authorization header on
 //!     scopes: [models:read]
 //!     httpsig: {components: ["@authority", signature-agent]}
+//!     tokens: {count: true, usage_injection: off, cap_field: max_tokens, failure_mode: allow, flat_charge: 1000}
 //! grants:                       # scopes for those to whom no issuer gives any
 //!   - {user: "key:*", scopes: [chat:run]}
 //! models:                       # who matches no entry may use every model
 //!   - {user: "hmac:billing", allow: ["llama3*"]}
 //!   - {claim: {header: x-attach-tenant, value: gold}, allow: ["*"]}
+//! limits:                       # besides MAX_TOKENS_PER_MIN; a call must fit into each that is about it
+//!   - name: trial               # in answers too
+//!     claim: {header: x-attach-tenant, value: trial}   # or user: "key:*"; neither: everybody
+//!     project: research         # X-Attach-Project
+//!     model: "gpt-4*"
+//!     tokens: 100000
+//!     per: day                  # minute | day | month (UTC), or `window: 300` (seconds)
+//!     shared: true              # all of them together; else each user alone
 //! prefixes: {rotagent: "key:", hmac: "hmac:", httpsig: "sig:", descope: "descope|"}
 //! httpsig: {components: ["@method", "@authority", "@path", "@query", content-digest], max_age_seconds: 300}
 //! jwks:
@@ -41,6 +50,7 @@
 //!
 //! Walked by hand instead of through serde, so that every mistake is found in one pass and named by its path.
 
+use attach_core::config::accounting::LimitConfig;
 use attach_core::config::{
     ClaimHeaderConfig, GrantConfig, ModelRuleConfig, RouteConfig, default_max_stale_seconds,
     default_refresh_seconds, default_signature_seconds,
@@ -54,6 +64,7 @@ use super::{Exchange, Issuer, JwksTimes, names, rules, url_rules};
 
 mod exchanges;
 mod issuers;
+mod limits;
 mod routes;
 mod tables;
 
@@ -75,6 +86,7 @@ pub(crate) struct Document {
     pub(crate) routes: Vec<RouteConfig>,
     pub(crate) grants: Vec<GrantConfig>,
     pub(crate) models: Vec<ModelRuleConfig>,
+    pub(crate) limits: Vec<LimitConfig>,
     pub(crate) prefixes: Prefixes,
     pub(crate) httpsig: Signatures,
     pub(crate) jwks: JwksTimes,
@@ -113,6 +125,7 @@ impl Default for Document {
             routes: Vec::new(),
             grants: Vec::new(),
             models: Vec::new(),
+            limits: Vec::new(),
             prefixes: Prefixes::default(),
             httpsig: Signatures {
                 // The whole request, as far as it says what is to be done. A body's digest counts only where
@@ -132,8 +145,18 @@ impl Default for Document {
 
 /// Reads the file's text; `file` is how messages name it.
 pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document {
-    const SECTIONS: &[&str] =
-        &["oidc", "issuers", "exchanges", "routes", "grants", "models", "prefixes", "httpsig", "jwks"];
+    const SECTIONS: &[&str] = &[
+        "oidc",
+        "issuers",
+        "exchanges",
+        "routes",
+        "grants",
+        "models",
+        "limits",
+        "prefixes",
+        "httpsig",
+        "jwks",
+    ];
     let mut document = Document::default();
     let root: Value = match serde_yaml_ng::from_str(text) {
         Ok(root) => root,
@@ -155,6 +178,7 @@ pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document
             "routes" => document.routes = walk.routes(value),
             "grants" => document.grants = walk.grants(value),
             "models" => document.models = walk.models(value),
+            "limits" => document.limits = walk.limits(value),
             "prefixes" => walk.prefixes(value, &mut document.prefixes),
             "httpsig" => walk.httpsig(value, &mut document.httpsig),
             _ => document.jwks = walk.jwks(value),
@@ -204,7 +228,9 @@ impl Walk<'_> {
                 }
                 None => {
                     let at = join(path, name);
-                    self.problem(&at, format!("is unknown here; write one of {}", known.join(", ")));
+                    let meant = names::nearest_of(name, known.iter().copied());
+                    let meant = meant.map_or(String::new(), |meant| format!("is it {meant}? "));
+                    self.problem(&at, format!("is unknown here; {meant}write one of {}", known.join(", ")));
                 }
             }
         }
@@ -269,10 +295,18 @@ impl Walk<'_> {
         good.map(str::to_owned).collect()
     }
 
-    fn whole_number(&mut self, path: &str, value: &Value, least: u64, most: u64) -> Option<u64> {
+    fn seconds(&mut self, path: &str, value: &Value, least: u64, most: u64) -> Option<u64> {
+        self.whole_number(path, value, "seconds", least, most)
+    }
+
+    fn tokens(&mut self, path: &str, value: &Value, least: u64) -> Option<u64> {
+        self.whole_number(path, value, "tokens", least, rules::MAX_TOKENS)
+    }
+
+    fn whole_number(&mut self, path: &str, value: &Value, of: &str, least: u64, most: u64) -> Option<u64> {
         let number = value.as_u64().filter(|n| (least..=most).contains(n));
         if number.is_none() {
-            self.problem(path, format!("must be a whole number of seconds from {least} to {most}"));
+            self.problem(path, format!("must be a whole number of {of} from {least} to {most}"));
         }
         number
     }

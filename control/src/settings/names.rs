@@ -24,6 +24,21 @@ pub const KNOWN: &[&str] = &[
     "DESCOPE_CLIENT_ID",
     "DESCOPE_CLIENT_SECRET",
     "REDIS_URL",
+    "MAX_TOKENS_PER_MIN",
+    "WINDOW",
+    "QUOTA_ENCODING",
+    "MAX_REQUEST_BYTES",
+    "QUOTA_DEFAULT_OUTPUT",
+    "QUOTA_CONSISTENCY",
+    "QUOTA_FAILURE_MODE",
+    "USAGE_INJECTION",
+    "USAGE_METERING",
+    "USAGE_BACKEND",
+    "OPENMETER_API_KEY",
+    "OPENMETER_URL",
+    "METRICS_SCOPE",
+    "USAGE_HEADERS",
+    "LOG_USAGE",
     "A2A_TARGETS",
     "A2A_AGENTS",
     "AUTH0_DOMAIN",
@@ -76,18 +91,9 @@ const fn notice(name: &'static str, inert: &'static [&'static str]) -> Later {
 pub const LATER: &[Later] = &[
     notice("MEM_BACKEND", &["none"]),
     notice("WEAVIATE_URL", &[]),
-    notice("MAX_TOKENS_PER_MIN", &[]),
-    notice("WINDOW", &[]),
-    notice("QUOTA_ENCODING", &[]),
-    notice("MAX_REQUEST_BYTES", &[]),
-    notice("USAGE_METERING", &["null", "none"]),
-    notice("USAGE_BACKEND", &["null", "none"]),
-    notice("OPENMETER_API_KEY", &[]),
-    notice("OPENMETER_URL", &[]),
     notice("TEMPORAL_URL", &[]),
     notice("TEMPORAL_QUEUE", &[]),
     notice("TEMPORAL_WORKFLOWS", &[]),
-    notice("METRICS_SCOPE", &[]),
     notice("MEM_ACK", &[]),
     notice("MEM_SPACES", &[]),
     notice("MEM_EMBED_MODEL", &[]),
@@ -99,7 +105,17 @@ pub const LATER: &[Later] = &[
 
 /// Names so common in a process's environment that finding them there says nothing about the gateway.
 /// In an env file they are meant.
-pub const AMBIENT: &[&str] = &["DATABASE_URL", "GATEWAY_URL", "WINDOW"];
+pub const AMBIENT: &[&str] = &["DATABASE_URL", "GATEWAY_URL"];
+
+/// Settings whose empty value says something; everywhere else it counts as "not set".
+pub const EMPTY_COUNTS: &[&str] = &["METRICS_SCOPE"];
+
+/// Whether a variable of the environment is another program's: GNU screen, which sets `STY` too, puts its
+/// window's number into `WINDOW`. `has` tells whether a variable is there.
+#[must_use]
+pub fn is_of_another(name: &str, has: impl Fn(&str) -> bool) -> bool {
+    name == "WINDOW" && has("STY")
+}
 
 /// The known or later name that an unknown one probably means, at most two edits away.
 #[must_use]
@@ -107,9 +123,14 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     if KNOWN.contains(&name) || LATER.iter().any(|later| later.name == name) {
         return None;
     }
-    let all = KNOWN.iter().copied().chain(LATER.iter().map(|later| later.name));
+    nearest_of(name, KNOWN.iter().copied().chain(LATER.iter().map(|later| later.name)))
+}
+
+/// The one of some names that another probably means, at most two edits away.
+pub fn nearest_of(name: &str, all: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
     // Two edits turn any three letters into a short name: those must be nearer.
-    all.map(|known| (distance(name, known), known))
+    all.into_iter()
+        .map(|known| (distance(name, known), known))
         .filter(|(distance, known)| *distance <= if known.len() <= 5 { 1 } else { 2 })
         .min()
         .map(|(_, known)| known)

@@ -12,6 +12,9 @@ use super::problem::shown;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 128;
 
+/// The most tokens that a number can mean; JSON and Redis hold it exactly.
+pub(crate) const MAX_TOKENS: u64 = 1_000_000_000_000_000;
+
 /// A scope (RFC 6749 section 3.3).
 pub(crate) fn scope(text: &str) -> Result<(), String> {
     if text.len() <= MAX_NAME && is_scope(text) && !text.contains(',') {
@@ -45,6 +48,29 @@ pub(crate) fn segment(text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{} is no name: letters, digits, '_' and '-', 64 at most", shown(text)))
+    }
+}
+
+/// The name of a limit, which answers and metrics show.
+pub(crate) fn limit_name(text: &str) -> Result<(), String> {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(good) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} is no limit's name: lower-case letters, digits, '_' and '-', 64 at most",
+            shown(text)
+        ))
+    }
+}
+
+/// A member of a request's body.
+pub(crate) fn field(text: &str) -> Result<(), String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(good) {
+        Ok(())
+    } else {
+        Err(format!("{} is no field: letters, digits and '_', for example max_tokens", shown(text)))
     }
 }
 
@@ -120,6 +146,8 @@ mod tests {
                     "x-attach-a\r\n",
                 ],
             ),
+            (limit_name, &["minute", "trial-day_2"], &["", "Minute", "a b", "a;b", "a\"", "é"]),
+            (field, &["max_tokens", "maxTokens"], &["", "a.b", "a-b", "a b", "a\""]),
             (beginning, &["alice", "key:*", "*"], &["", "*a", "a*b", "**", "a\n"]),
         ] {
             for text in good {

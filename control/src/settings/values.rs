@@ -11,7 +11,7 @@ use super::{Sources, env_file};
 pub(crate) const PLACEHOLDER: &str =
     "still has the example's placeholder; write your own value or remove the line";
 
-/// One setting's text, never empty.
+/// One setting's text, empty only where that says something ([`names::EMPTY_COUNTS`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
     pub(crate) text: String,
@@ -34,39 +34,40 @@ impl Values {
     pub(crate) fn gather(sources: &Sources, entries: &[env_file::Entry], findings: &mut Findings) -> Self {
         let file = last_of_each(entries, findings);
         let (mut known, mut refused) = (BTreeMap::new(), BTreeSet::new());
+        let is_there = |name: &str| sources.environment.contains_key(OsStr::new(name));
+        let environment = |name: &str| {
+            let own = !names::is_of_another(name, is_there);
+            sources.environment.get(OsStr::new(name)).filter(|_| own)
+        };
         for name in names::KNOWN.iter().copied() {
             let flag = match name {
                 "HOST" => sources.host.as_deref().map(|text| ("--host", text)),
                 "PORT" => sources.port.as_deref().map(|text| ("--port", text)),
                 _ => None,
             };
-            let (label, text, in_file) =
-                match (flag, sources.environment.get(OsStr::new(name)), file.get(name)) {
-                    (Some((label, text)), _, _) => (label, text.to_owned(), false),
-                    (None, Some(text), _) => match text.to_str() {
-                        Some(text) => (name, text.to_owned(), false),
-                        None => {
-                            findings
-                                .problem(name, "its value in the environment is not UTF-8; write plain text");
-                            refused.insert(name);
-                            continue;
-                        }
-                    },
-                    (None, None, Some(entry)) => {
-                        if entry.value.contains("${") {
-                            findings.problem(
-                                name,
-                                "'${…}' is not expanded in the env file; write the value itself",
-                            );
-                            refused.insert(name);
-                            continue;
-                        }
-                        (name, entry.value.clone(), true)
+            let (label, text, in_file) = match (flag, environment(name), file.get(name)) {
+                (Some((label, text)), _, _) => (label, text.to_owned(), false),
+                (None, Some(text), _) => match text.to_str() {
+                    Some(text) => (name, text.to_owned(), false),
+                    None => {
+                        findings.problem(name, "its value in the environment is not UTF-8; write plain text");
+                        refused.insert(name);
+                        continue;
                     }
-                    (None, None, None) => continue,
-                };
+                },
+                (None, None, Some(entry)) => {
+                    if entry.value.contains("${") {
+                        findings
+                            .problem(name, "'${…}' is not expanded in the env file; write the value itself");
+                        refused.insert(name);
+                        continue;
+                    }
+                    (name, entry.value.clone(), true)
+                }
+                (None, None, None) => continue,
+            };
             let text = text.trim();
-            if text.is_empty() {
+            if text.is_empty() && !names::EMPTY_COUNTS.contains(&name) {
                 continue;
             }
             if is_placeholder(name, text) {

@@ -11,7 +11,8 @@ use attach_core::secret::Secret;
 
 use super::check::MODULE;
 use crate::render::{
-    ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, exchange_secret_env,
+    ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, OPENMETER_KEY_ENV,
+    exchange_secret_env,
 };
 use crate::serve;
 use crate::settings::{Method, Settings, names};
@@ -25,8 +26,9 @@ use crate::supervise::{Error, Service};
 
 /// The setting of how much is logged.
 const LOG_LEVEL: &str = "LOG_LEVEL";
-/// The one secret among the settings that control needs.
+/// The secrets among the settings that control needs.
 const REDIS_URL: &str = "REDIS_URL";
+const OPENMETER_API_KEY: &str = "OPENMETER_API_KEY";
 /// The setting whose default hangs on secrets that control is not given.
 const AUTH_METHODS: &str = "AUTH_METHODS";
 
@@ -90,6 +92,9 @@ impl<'a> Programs<'a> {
             let lines = hmac.keys.iter().map(|key| format!("{}={}", key.name, key.secret.expose()));
             environment.push((HMAC_KEYS_ENV.to_owned(), lines.collect::<Vec<_>>().join("\n").into()));
         }
+        if let Some(openmeter) = self.settings.accounting.openmeter() {
+            environment.push((OPENMETER_KEY_ENV.to_owned(), openmeter.key.expose().into()));
+        }
         for (at, exchange) in self.settings.exchanges.iter().enumerate() {
             let secret = exchange.client_secret.as_ref().map(|secret| secret.expose().into());
             environment.extend(secret.map(|secret| (exchange_secret_env(at), secret)));
@@ -146,8 +151,10 @@ impl<'a> Programs<'a> {
         arguments.extend(settings.env_file.iter().flat_map(|file| flag("--env-file", file)));
         let mut program = self.own(Service::Control, arguments, settings.ports.control);
         let own = [LOG_LEVEL, AUTH_METHODS];
-        let inherited =
-            names::KNOWN.iter().filter(|name| !names::SECRET.contains(name) && !own.contains(name));
+        let is_there = |name: &str| std::env::var_os(name).is_some();
+        let inherited = names::KNOWN.iter().filter(|name| {
+            !names::SECRET.contains(name) && !own.contains(name) && !names::is_of_another(name, is_there)
+        });
         let values = inherited.filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
         program.environment.extend(values);
         let methods: Vec<_> = settings.methods.iter().copied().map(Method::name).collect();
@@ -155,6 +162,8 @@ impl<'a> Programs<'a> {
         let redis_url = settings.redis_url.as_ref().map_or("", |url| url.expose());
         // Empty counts as "not set".
         program.environment.push((REDIS_URL.to_owned(), redis_url.into()));
+        let openmeter = settings.accounting.openmeter().map_or("", |openmeter| openmeter.key.expose());
+        program.environment.push((OPENMETER_API_KEY.to_owned(), openmeter.into()));
         program.folder.clone_from(&settings.folder);
         let made_of = serve::Options::new(settings, Secret::new(secret.as_bytes().to_vec()));
         program.fingerprint = self
@@ -162,6 +171,7 @@ impl<'a> Programs<'a> {
             .with("port", settings.ports.control.to_string().as_bytes())
             .with("state", format!("{made_of:?}").as_bytes())
             .with(REDIS_URL, redis_url.as_bytes())
+            .with(OPENMETER_API_KEY, openmeter.as_bytes())
             .with("binary", self.attach_hash.as_bytes())
             .finish();
         program
@@ -281,6 +291,8 @@ mod tests {
         let environment = [
             ("HMAC_KEYS", key.as_str()),
             ("REDIS_URL", "redis://:hunter2@h"),
+            ("USAGE_METERING", "openmeter"),
+            ("OPENMETER_API_KEY", "om-hunter4"),
             ("AUTH_METHODS", "oidc,hmac"),
             ("OIDC_ISSUER", "https://idp.example.com/"),
             ("OIDC_AUD", "api"),
@@ -304,12 +316,15 @@ mod tests {
             ("ATTACH_HMAC_KEYS", key.as_str()),
             ("ATTACH_ASSERTION_KEY", "seed"),
             ("ATTACH_EXCHANGE_SECRET_0", "hunter3"),
+            ("ATTACH_OPENMETER_KEY", "om-hunter4"),
         ] {
             assert_eq!(find(&envoy, name).as_deref(), Some(value));
         }
         assert_eq!(find(&envoy, "REDIS_URL"), None);
         let control = programs.control(SECRET).environment;
         assert_eq!(find(&control, "REDIS_URL").as_deref(), Some("redis://:hunter2@h"));
+        // What the filter cannot deliver to OpenMeter, control does.
+        assert_eq!(find(&control, "OPENMETER_API_KEY").as_deref(), Some("om-hunter4"));
         assert_eq!(find(&control, "AUTH_METHODS").as_deref(), Some("oidc,hmac"));
         for (name, value) in &control {
             let value = value.to_string_lossy();
@@ -338,6 +353,12 @@ mod tests {
         ] {
             assert_eq!(touched(&[(setting, before)], &[(setting, after)]), expected, "{setting}");
         }
+    }
+
+    #[test]
+    fn openmeters_key_is_envoys_and_controls() {
+        let with = |key| [("USAGE_METERING", "openmeter"), ("OPENMETER_API_KEY", key)];
+        assert_eq!(touched(&with("a"), &with("b")), ["control", "envoy"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is said of a model call when it is over.
 
+pub mod bounds;
 pub mod cloud_event;
 
 use serde::{Deserialize, Serialize};

@@ -29,7 +29,8 @@ async fn a_client_gets_a_signed_token_in_its_own_name() {
     assert_eq!((&claims["aud"], &claims["client_id"]), (&"default-audience".into(), &"app".into()));
     assert_eq!(claims["nbf"], claims["iat"]);
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
-    assert_eq!(claims.get("scope"), None);
+    // Nothing was asked for: what reads the gateway's statistics.
+    assert_eq!((&claims["scope"], &json["scope"]), (&"metrics:read".into(), &"metrics:read".into()));
     assert!(json.get("id_token").is_none());
 }
 

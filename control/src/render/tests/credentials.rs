@@ -152,10 +152,3 @@ fn what_is_off_is_not_in_the_document() {
     assert_eq!((plugin.mode, plugin.replay), (Mode::Enforce, ReplayConfig::Envoy));
     assert!(plugin.assertion.is_some());
 }
-
-#[test]
-fn a_reason_in_a_metrics_name_becomes_its_label() {
-    let bootstrap = bootstrap(&simple());
-    let tag = &bootstrap["stats_config"]["stats_tags"][0];
-    assert_eq!((&tag["tag_name"], &tag["regex"]), (&"reason".into(), &"(;reason=([^;]*))".into()));
-}

@@ -110,17 +110,19 @@ impl Checker {
     /// A rule about a header that no claim is put in would never apply.
     pub(super) fn models_fit(&mut self, models: &[ModelRuleConfig], issuers: &[Issuer]) {
         for (at, model) in models.iter().enumerate() {
-            let Some(claim) = model.claim.as_ref().filter(|claim| !claim.header.is_empty()) else { continue };
-            let mut mapped = issuers.iter().flat_map(|issuer| &issuer.claim_headers);
-            if !mapped.any(|mapping| mapping.header == claim.header) {
-                self.findings.problem(
-                    format!("models[{at}].claim.header"),
-                    format!(
-                        "{} is in no claim_headers entry; put the claim there first",
-                        shown(&claim.header)
-                    ),
-                );
-            }
+            let header = model.claim.as_ref().map(|claim| claim.header.as_str());
+            self.is_mapped(format!("models[{at}].claim.header"), header, issuers);
+        }
+    }
+
+    /// Whether some claim is put in a header that a rule is about; an empty one was refused already.
+    pub(super) fn is_mapped(&mut self, path: String, header: Option<&str>, issuers: &[Issuer]) {
+        let Some(header) = header.filter(|header| !header.is_empty()) else { return };
+        let mut mapped = issuers.iter().flat_map(|issuer| &issuer.claim_headers);
+        if !mapped.any(|mapping| mapping.header == header) {
+            let message =
+                format!("{} is in no claim_headers entry; put the claim there first", shown(header));
+            self.findings.problem(path, message);
         }
     }
 }

@@ -48,6 +48,7 @@ fn with_issuer(more: &[(&str, &str)]) -> Result<Settings, Invalid> {
 }
 
 mod access;
+mod accounting;
 mod exchanges;
 
 /// The settings that are named as wrong, in order.
@@ -160,6 +161,23 @@ fn each_bad_value_is_refused_by_the_name_of_its_setting() {
         ("ENABLE_DESCOPE_EXCHANGE", "perhaps"),
         ("REDIS_URL", "http://127.0.0.1:6379"),
         ("REDIS_URL", "redis://"),
+        ("MAX_TOKENS_PER_MIN", "lots"),
+        ("WINDOW", "0"),
+        ("WINDOW", "86401"),
+        ("QUOTA_ENCODING", "p50k_base"),
+        ("QUOTA_ENCODING", "gpt-4"),
+        ("MAX_REQUEST_BYTES", "1023"),
+        ("MAX_REQUEST_BYTES", "67108865"),
+        ("QUOTA_DEFAULT_OUTPUT", "0"),
+        ("QUOTA_CONSISTENCY", "eventual"),
+        ("QUOTA_FAILURE_MODE", "open"),
+        ("USAGE_INJECTION", "maybe"),
+        ("USAGE_METERING", "statsd"),
+        ("USAGE_BACKEND", "statsd"),
+        ("OPENMETER_URL", "openmeter.cloud"),
+        ("METRICS_SCOPE", "a b"),
+        ("USAGE_HEADERS", "2"),
+        ("LOG_USAGE", "all"),
         ("A2A_TARGETS", "planner"),
         ("A2A_TARGETS", "planner=temporal://Planner"),
         ("A2A_TARGETS", "planner=http://127.0.0.1:8080"),
@@ -299,13 +317,15 @@ fn the_originals_example_works_once_the_placeholders_are_filled_in() {
     let folder = Folder::new().with(".env", text);
     let settings = load(&folder.sources(&[])).unwrap();
     let noticed: Vec<_> = settings.notices.iter().map(|n| n.split(' ').next().unwrap()).collect();
-    assert_eq!(noticed, ["WEAVIATE_URL", "MAX_TOKENS_PER_MIN", "QUOTA_ENCODING"]);
+    assert_eq!(noticed, ["WEAVIATE_URL", "limits"]);
     assert!(
         settings
             .notices
             .iter()
-            .any(|n| n == "MAX_TOKENS_PER_MIN is not implemented in this version and has no effect")
+            .any(|n| n == "WEAVIATE_URL is not implemented in this version and has no effect")
     );
+    assert_eq!(settings.accounting.limits[0].tokens, 60_000);
+    assert_eq!(settings.accounting.encoding.as_deref(), Some("cl100k_base"));
 }
 
 #[test]
@@ -383,9 +403,10 @@ fn the_example_names_every_setting_and_each_of_its_values_is_good() {
     let folder = folder.with("authorized_keys/orchestrator.pem", "");
     let settings =
         load(&folder.sources(&[("PARTNER_SECRET", "hunter2")])).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let [notice] = settings.notices.as_slice() else { panic!("{:?}", settings.notices) };
-    assert!(notice.starts_with("DEV_PRIVATE_KEY "), "{notice}");
+    let [key, old] = settings.notices.as_slice() else { panic!("{:?}", settings.notices) };
+    assert!(key.starts_with("DEV_PRIVATE_KEY ") && old.starts_with("USAGE_BACKEND "), "{key} {old}");
     assert_eq!((settings.issuers.len(), settings.routes.len(), settings.exchanges.len()), (3, 2, 2));
+    assert_eq!(settings.accounting.limits.len(), 3);
     assert_eq!(settings.methods, Method::ALL);
     // As it ships, everything is a comment.
     let folder = Folder::new().with(".env", example);

@@ -21,9 +21,11 @@ impl Walk<'_> {
                 tokens: None,
             };
             let mut named = false;
-            for (key, value) in
-                self.map(&path, value, &["path", "access", "forward_credential", "scopes", "httpsig"])
-            {
+            for (key, value) in self.map(
+                &path,
+                value,
+                &["path", "access", "forward_credential", "scopes", "httpsig", "tokens"],
+            ) {
                 let at = join(&path, key);
                 match (key, value) {
                     ("path", value) => {
@@ -46,6 +48,7 @@ impl Walk<'_> {
                             route.components = Some(self.components(&join(&at, "components"), value));
                         }
                     }
+                    ("tokens", value) => route.tokens = Some(self.route_tokens(&at, value)),
                     (_, Value::Bool(forward)) => route.forward_credential = *forward,
                     _ => self.problem(&at, "must be true or false"),
                 }

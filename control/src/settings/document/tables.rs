@@ -20,7 +20,7 @@ impl Walk<'_> {
                 "refresh_seconds" => (&mut times.refresh_seconds, 10, 86_400),
                 _ => (&mut times.max_stale_seconds, 60, 2_592_000),
             };
-            if let Some(number) = self.whole_number(&at, value, least, most) {
+            if let Some(number) = self.seconds(&at, value, least, most) {
                 *field = number;
             }
         }
@@ -57,7 +57,7 @@ impl Walk<'_> {
             match key {
                 "components" => signatures.components = self.components(&at, value),
                 _ => {
-                    if let Some(seconds) = self.whole_number(&at, value, 1, MAX_SIGNATURE_SECONDS) {
+                    if let Some(seconds) = self.seconds(&at, value, 1, MAX_SIGNATURE_SECONDS) {
                         signatures.max_age_seconds = seconds;
                     }
                 }
@@ -131,12 +131,12 @@ impl Walk<'_> {
         models
     }
 
-    fn user(&mut self, path: &str, value: &Value) -> String {
+    pub(super) fn user(&mut self, path: &str, value: &Value) -> String {
         let Some(text) = self.text(path, value) else { return String::new() };
         self.take(path, rules::beginning(text)).map(|()| text.to_owned()).unwrap_or_default()
     }
 
-    fn claim_value(&mut self, path: &str, value: &Value) -> ClaimValueConfig {
+    pub(super) fn claim_value(&mut self, path: &str, value: &Value) -> ClaimValueConfig {
         let mut claim = ClaimValueConfig { header: String::new(), value: String::new() };
         let members = self.map(path, value, &["header", "value"]);
         for (key, value) in &members {

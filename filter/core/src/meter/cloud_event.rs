@@ -8,21 +8,21 @@ use core::fmt;
 use serde::{Serialize, Serializer};
 
 use super::UsageRecord;
+use super::bounds::LAST_MILLISECOND;
 
-/// The content type of what [`write_batch`] writes (CloudEvents JSON format, section 4).
+/// The content type of what [`write_batch`] writes (CloudEvents JSON format, section 4). OpenMeter compares it
+/// as it stands: no parameters.
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// The path, below `OPENMETER_URL`, that events are posted to.
 pub const INGEST_PATH: &str = "/api/v1/events";
 
-/// The CloudEvents `source` of every event. With the id, it is what OpenMeter knows an event by.
+/// The CloudEvents `source` of every event. With the id, it is what OpenMeter knows an event by: the second
+/// one of the same two is dropped there.
 const SOURCE: &str = "attach-gateway";
 
 /// The CloudEvents `type` of every event, which OpenMeter's meters are set up for.
 const TYPE: &str = "prompt";
-
-/// The last millisecond that RFC 3339 can write: of the year 9999.
-const LAST_MILLISECOND: u64 = 253_402_300_799_999;
 
 const MILLISECONDS_A_DAY: u64 = 86_400_000;
 
