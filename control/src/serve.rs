@@ -8,9 +8,11 @@ mod auth_config;
 mod keys;
 mod once;
 mod options;
+mod records;
 pub mod reply;
 mod resource;
 mod token;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,9 +26,13 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::authorized_keys::AuthorizedKeys;
+use crate::clock::unix_now_millis;
+use crate::ledger::{self, Ledger};
+use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::replay::ReplayStore;
 use crate::serving;
 use crate::signing::Keyring;
+use crate::store::Store;
 use crate::trust::{Caller, FromFilter, Stranger};
 
 pub use auth_config::AuthConfig;
@@ -47,6 +53,14 @@ pub struct State {
     gateway: Arc<Keyring>,
     /// Where what may be used once is remembered; `None`: `REDIS_URL` is not set.
     replay: Option<ReplayStore>,
+    /// What must not be forgotten.
+    store: Store,
+    /// What calls did cost.
+    ledger: Ledger,
+    /// What must leave for OpenMeter and has not.
+    outbox: Outbox,
+    /// OpenMeter; `None`: `USAGE_METERING` is something else.
+    openmeter: Option<Receiver>,
 }
 
 /// What the settings say and no request changes.
@@ -61,17 +75,8 @@ struct Fixed {
 
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
-const LATER: &[&str] = &[
-    "/a2a",
-    "/tasks/send",
-    "/tasks/status",
-    "/v1/logs",
-    "/v1/usage",
-    "/v1/quota/me",
-    "/mem",
-    "/metrics",
-    "/agents",
-];
+const LATER: &[&str] =
+    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/metrics", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -104,6 +109,9 @@ pub fn app(state: State) -> Router {
         .route("/internal/authorized-keys", get(keys::authorized))
         .route("/internal/gateway-keys", get(keys::gateway))
         .route("/internal/replay", post(once::first))
+        .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
+        .route("/internal/health", get(records::health))
+        .route("/v1/usage", get(usage::own))
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)
@@ -122,7 +130,43 @@ pub async fn serve(
 ) -> Result<(), serving::Error> {
     let listener = serving::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port, "CONTROL_PORT").await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    serving::run(listener, app(state), shutdown).await
+    let background = Background::start(&state).await;
+    let served = serving::run(listener, app(state), shutdown).await;
+    background.stop().await;
+    served
+}
+
+/// What the service does without being asked.
+struct Background {
+    delivery: Option<outbox::Running>,
+    prune: tokio::task::JoinHandle<()>,
+}
+
+impl Background {
+    /// Begins; OpenMeter may be down.
+    async fn start(state: &State) -> Self {
+        let delivery = state.openmeter.clone();
+        let delivery =
+            delivery.map(|to| Delivery::new(state.outbox.clone(), to, outbox::Pace::default()).start());
+        if delivery.is_none() {
+            let waiting = state.outbox.health(unix_now_millis()).await.unwrap_or_default().outbox;
+            if waiting > 0 {
+                tracing::warn!(
+                    waiting,
+                    "events wait for OpenMeter: they leave with USAGE_METERING=openmeter"
+                );
+            }
+        }
+        Self { delivery, prune: tokio::spawn(ledger::prune(state.store.clone())) }
+    }
+
+    /// Ends all of it. What has not left is on the disk.
+    async fn stop(self) {
+        self.prune.abort();
+        if let Some(delivery) = self.delivery {
+            delivery.stop().await;
+        }
+    }
 }
 
 /// Whether the filter's secret is this service's.

@@ -1,5 +1,6 @@
 //! The task that empties the queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -89,11 +90,13 @@ impl Delivery {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             // A batch that was begun is not torn off here but by `Running::stop`.
-            while !*stopped.borrow() {
+            let filled = Arc::clone(&self.outbox.filled);
+            loop {
                 let pause = self.step().await;
-                let filled = std::sync::Arc::clone(&self.outbox.filled);
                 tokio::select! {
-                    _ = stopped.changed() => {}
+                    biased;
+                    // Told to end, or nobody is left who could tell.
+                    _ = stopped.changed() => return,
                     () = tokio::time::sleep(pause.length()) => {}
                     // What comes does not make a receiver well that is not.
                     () = filled.notified(), if matches!(pause, Pause::Empty) => {}

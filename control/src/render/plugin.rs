@@ -77,7 +77,10 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
-        accounting: Some(write.accounting()),
+        accounting: Some(AccountingConfig {
+            chat_is_openai: resolved.engine.rewrite_chat,
+            ..write.accounting()
+        }),
         metrics_scope: settings.accounting.metrics_scope.clone(),
         control: ControlConfig {
             secret_env: CONTROL_SECRET_ENV.to_owned(),

@@ -13,6 +13,7 @@ pub mod json;
 pub mod keys;
 pub mod llm;
 pub mod meter;
+pub mod outbox;
 pub mod policy;
 pub mod quota;
 pub mod reply;

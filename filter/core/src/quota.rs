@@ -6,6 +6,8 @@
 //! was used in the window and all open leases together are never more than the limit. The lease of a worker
 //! that died runs out after [`LEASE_SECONDS`] and counts as used from then on: nobody knows better.
 
+pub mod book;
+pub mod bucket;
 pub mod entry;
 pub mod home;
 pub mod window;

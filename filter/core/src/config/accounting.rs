@@ -58,6 +58,9 @@ pub struct AccountingConfig {
     /// Whether control keeps a row per call.
     #[serde(default)]
     pub ledger: bool,
+    /// Whether Envoy sends `/api/chat` to the engine as OpenAI's chat completions.
+    #[serde(default)]
+    pub chat_is_openai: bool,
 }
 
 /// What some callers may use of some models in a while.
@@ -205,6 +208,7 @@ impl Default for AccountingConfig {
             max_series: DEFAULT_MAX_SERIES,
             openmeter: None,
             ledger: false,
+            chat_is_openai: false,
         }
     }
 }

@@ -94,6 +94,9 @@ impl Entry {
     /// [`Short`].
     pub fn check(&self, worker: u64, wish: Wish, window: Window, now: u64) -> Result<(), Short> {
         let now = self.moment(now);
+        if wish.need == 0 {
+            return Ok(());
+        }
         if wish.need > wish.limit {
             return Err(Short { retry_after: None });
         }
@@ -122,14 +125,15 @@ impl Entry {
         } else {
             wish.want.min(wish.limit / LEASE_SHARE).min(free).max(wish.need)
         };
-        if granted == 0 {
-            return Ok(0);
-        }
+        let is_full = self.leases.len() >= MAX_LEASES;
         match self.leases.iter_mut().find(|lease| lease.worker == worker) {
+            _ if granted == 0 => {}
             Some(lease) => {
                 lease.amount = lease.amount.saturating_add(granted);
                 lease.renewed = now;
             }
+            // Nothing was needed, and there is no place.
+            None if is_full => return Ok(0),
             None => self.leases.push(Lease { worker, amount: granted, renewed: now }),
         }
         Ok(granted)

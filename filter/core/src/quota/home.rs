@@ -118,4 +118,12 @@ mod tests {
         assert_eq!(entries[0].held(NOW + 110), 0);
         assert_eq!(entries[0].used(Window::Sliding(60), NOW + 110), 40, "nobody knows better");
     }
+
+    #[test]
+    fn a_report_is_never_refused_however_much_is_used() {
+        let mut entries = [Entry::default(), Entry::default()];
+        entries[0].record(NOW, 500, Window::Sliding(60), NOW);
+        let answer = apply(&mut entries, &[account(100, 0), account(100, 10)], 1, NOW);
+        assert!(matches!(&answer, Answer::Granted { granted, .. } if *granted == [0, 10]), "{answer:?}");
+    }
 }

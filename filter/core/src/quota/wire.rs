@@ -188,11 +188,19 @@ impl Answer {
     /// # Errors
     /// [`WireError`]; nobody knows then what control has done, and the same request must be sent again.
     pub fn parse(text: &[u8], accounts: usize) -> Result<Self, WireError> {
-        let answer: Self = read(text)?;
+        let answer = Self::from_json(text)?;
         if !answer.is_about(accounts) {
             return Err(WireError::new("the answer is about other accounts"));
         }
         Ok(answer)
+    }
+
+    /// Reads an answer, whatever request it is to: a [`Book`](super::book::Book) knows which one.
+    ///
+    /// # Errors
+    /// [`WireError`]; nobody knows then what control has done.
+    pub fn from_json(text: &[u8]) -> Result<Self, WireError> {
+        read(text)
     }
 
     /// Whether it can be the answer to a request about so many accounts.
