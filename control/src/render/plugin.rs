@@ -152,6 +152,7 @@ impl Writer<'_> {
             consistency: accounting.consistency,
             failure_mode: accounting.failure_mode,
             usage_injection: accounting.usage_injection,
+            count_all: accounting.count_all,
             usage_headers: accounting.usage_headers,
             log_usage: accounting.log_usage,
             usage_metrics: accounting.metering == Metering::Prometheus,

@@ -18,7 +18,7 @@ const MAX_LIMITS: usize = 256;
 /// A day: what is longer is a calendar's.
 const MAX_SLIDING_SECONDS: u32 = 86_400;
 /// So much that nothing which is added to it overflows.
-const MAX_TOKENS: u64 = 1_000_000_000_000;
+const MAX_TOKENS: u64 = 1_000_000_000_000_000;
 /// A body is held in Envoy's memory, and its connection's.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
 /// More than any model answers.
@@ -54,6 +54,7 @@ pub(super) fn accounting(config: &PluginConfig, errors: &mut Errors) -> Option<A
     }
     Some(Accounting {
         encoding,
+        counts_all: accounting.count_all,
         default_output: accounting.default_output,
         limits,
         strict: accounting.consistency == Consistency::Strict,
@@ -132,8 +133,8 @@ fn rule(
 }
 
 pub(super) fn route_tokens(path: &str, tokens: &RouteTokensConfig, errors: &mut Errors) -> RouteTokens {
-    if tokens.flat_charge.is_some_and(|charge| !(1..=MAX_TOKENS).contains(&charge)) {
-        errors.add(format!("{path}.flat_charge"), format!("must be from 1 to {MAX_TOKENS}"));
+    if tokens.flat_charge.is_some_and(|charge| charge > MAX_TOKENS) {
+        errors.add(format!("{path}.flat_charge"), format!("must be at most {MAX_TOKENS}"));
     }
     let cap_field = tokens.cap_field.as_deref().map(|name| (name, CapField::parse(name)));
     if let Some((name, None)) = cap_field {
