@@ -8,7 +8,6 @@ use super::looking::Looking;
 use super::prompt::{self, Meter, Prompt};
 use super::{Answer, Call};
 use crate::clock::UnixMillis;
-use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::cap::CapField;
@@ -17,7 +16,7 @@ use crate::llm::shape::Shape;
 use crate::meter::room::room_for;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
-use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
+use crate::policy::accounting::{Accounting, Accounts, FailureMode, RouteTokens, UsageInjection};
 use crate::policy::route::Destination;
 use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
@@ -32,6 +31,8 @@ pub(super) const COUNTED_ABOVE: u64 = 32 * 1024;
 const READ_AT_ONCE: usize = 32 * 1024;
 /// One in so many prompts is counted although nothing asks for it, to see how far reports are off.
 const SAMPLE: u64 = 64;
+/// An answer whose length is only assumed must have this part of the limit at least, if not all.
+const LEAST_SHARE: u64 = 16;
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -70,6 +71,8 @@ pub(in crate::stream) struct Reserving {
     size: usize,
     /// How much is reserved for the answer, in tokens.
     for_output: u64,
+    /// All that is left for an answer whose length is only assumed, where the whole of that was too much.
+    most_output: Option<u64>,
     /// What control was asked.
     operation: Option<u64>,
 }
@@ -180,6 +183,7 @@ fn admit_opaque(
                 size: 0,
                 for_output: 0,
                 operation: None,
+                most_output: None,
             };
             Box::new(reserving).reserve(env, out)
         }
@@ -272,6 +276,7 @@ impl Admission {
             size: read,
             for_output: 0,
             operation: None,
+            most_output: None,
         });
         // The guess was wrong.
         if meter.encoding().is_some() && counted.is_none() {
@@ -367,12 +372,24 @@ impl Reserving {
     }
 
     fn refused(
-        self: Box<Self>,
+        mut self: Box<Self>,
         env: &mut Env<'_>,
         refused: &Refused,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         let policy = env.policy;
+        // What is only assumed need not be had in full: nobody has asked for so long an answer.
+        if self.most_output.is_none() && self.facts.as_ref().is_some_and(|facts| facts.stated_cap().is_none())
+        {
+            if self.prompt.exact.is_none() {
+                self.count(env);
+            }
+            let left = refused.view.remaining.saturating_sub(self.prompt.known());
+            if left >= self.for_output.min(refused.view.limit / LEAST_SHARE).max(self.choices()) {
+                self.most_output = Some(left);
+                return self.reserve(env, out);
+            }
+        }
         if policy.is_shadow {
             out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
             return self.go(env, None, 0, out);
@@ -407,7 +424,10 @@ impl Reserving {
     /// What the answer may cost, by what the request states or by what is assumed.
     fn wanted_output(&self, accounting: &Accounting) -> u64 {
         match &self.facts {
-            Some(facts) => facts.output_bound(accounting.default_output),
+            Some(facts) => {
+                let most = self.most_output.unwrap_or(u64::MAX);
+                facts.output_bound(accounting.default_output).min(most)
+            }
             None => 0,
         }
     }
