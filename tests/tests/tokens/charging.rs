@@ -61,7 +61,7 @@ fn a_client_that_goes_before_the_answer_is_charged_the_prompt() {
         kit::gone(exchange)
     });
     let stream = streamed(user, project).open(fixture.gateway.address);
-    fixture.upstream.only(&target);
+    let _ = fixture.upstream.only(&target);
     drop(stream);
     assert_eq!(cost(&row(fixture, user, project)), (PROMPT, 0, "counted"));
     settled(fixture, user, "thousand", PROMPT);

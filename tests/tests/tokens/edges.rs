@@ -86,5 +86,6 @@ fn a_grpc_call_is_refused_under_a_limit_and_flat_charged_where_a_route_says_so()
     assert_eq!((good.status, &good.echoes), (200, &vec![b"one".to_vec()]), "{good:?}");
     settled(fixture, user, "hundred", 60);
     let over = call("/flat/attach.Test/Talk");
-    assert!(over.echoes.is_empty() && !is_refused(&over, 200, "0"), "{over:?}");
+    // In gRPC's own terms: 14 is UNAVAILABLE.
+    assert!(over.echoes.is_empty() && is_refused(&over, 429, "14"), "{over:?}");
 }

@@ -1,7 +1,7 @@
 //! Bodies that are too large, that cannot be read, or that say something else than they are.
 
 use attach_tests::request::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::{self, CHAT, MAX_BYTES, PROMPT, cost, row};
 
@@ -9,6 +9,10 @@ use crate::kit::{self, CHAT, MAX_BYTES, PROMPT, cost, row};
 fn chat_of(length: usize) -> Vec<u8> {
     let empty = kit::chat("", &json!({"max_tokens": 1})).to_string().len();
     kit::chat(&"a".repeat(length - empty), &json!({"max_tokens": 1})).to_string().into_bytes()
+}
+
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).expect("JSON")
 }
 
 #[test]
@@ -24,7 +28,7 @@ fn a_call_that_is_too_large_is_told_how_large_it_may_be() {
         .header("content-length", (MAX_BYTES + 1).to_string())
         .open(fixture.gateway.address);
     assert_eq!(announced.head().0, 413);
-    assert_eq!(announced.rest(), too_large.to_string().as_bytes());
+    assert_eq!(json(&announced.rest()), too_large);
 
     let whole = Request::post(&target, chat_of(MAX_BYTES + 1)).bearer(&token);
     assert_eq!(fixture.gateway.send(&whole).expect(413).json(), too_large);
@@ -35,7 +39,7 @@ fn a_call_that_is_too_large_is_told_how_large_it_may_be() {
         chunked.send(piece);
     }
     assert_eq!(chunked.head().0, 413);
-    assert_eq!(chunked.rest(), too_large.to_string().as_bytes());
+    assert_eq!(json(&chunked.rest()), too_large);
     fixture.nothing_arrived(&target);
 
     let fits = Request::post(format!("{CHAT}?fits"), chat_of(MAX_BYTES)).bearer(&token);

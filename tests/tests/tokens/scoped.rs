@@ -1,7 +1,11 @@
 //! Limits by claim, project and model, limits that several share, and those of a day.
 
+use std::process::Command;
+
 use attach_tests::fixture::Fixture;
+use attach_tests::gateway::{finish, is_running};
 use attach_tests::request::Request;
+use attach_tests::wait;
 use serde_json::{Value, json};
 
 use crate::kit::{self, CHAT, PROMPT, quota, settled};
@@ -113,7 +117,7 @@ fn a_day_outlives_the_gateway() {
     settled(&fixture, "daily", "daily", 200);
     // A third would hold a hundred: there are fifty left.
     let refused = fixture.gateway.send(&call).expect(429);
-    assert_eq!(refused.json()["limit"], "daily");
+    assert_eq!(refused.json()["limit"], "daily", "{}", refused.text());
     assert!(refused.json()["retry_after"].as_u64().is_some_and(|seconds| seconds <= 86_400));
 
     fixture.gateway.run(&["down"]).expect_success();
@@ -123,4 +127,56 @@ fn a_day_outlives_the_gateway() {
     fixture.gateway.send(&call).expect(429);
     // Another has a day of his own.
     fixture.gateway.send(&hundred(CHAT, &fixture.world.first.token("other"), &json!({}))).expect(200);
+}
+
+/// Sixty-four calls at once against a day for ten, on four workers that all must ask control.
+#[test]
+fn of_a_day_no_eleventh_is_let_in_either() {
+    let fixture = Fixture::start("tokens-day-parallel", |builder| {
+        builder.set("ENVOY_CONCURRENCY", 4).document("limits:\n  - {name: daily, tokens: 1000, per: day}\n")
+    });
+    engine(&fixture, CHAT);
+    let call = hundred(CHAT, &fixture.world.first.token("daily"), &json!({}));
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..64).map(|_| scope.spawn(|| fixture.gateway.send(&call).status)).collect();
+        calls.into_iter().map(|call| call.join().expect("a status")).collect()
+    });
+    let let_in = statuses.iter().filter(|status| **status == 200).count();
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert!((7..=10).contains(&let_in), "{let_in} were let in");
+    assert_eq!(fixture.upstream.seen(CHAT).len(), let_in);
+    settled(&fixture, "daily", "daily", 100 * let_in as u64);
+    wait::until("the rest of the day to be had", || {
+        let _ = fixture.gateway.send(&call);
+        (fixture.upstream.seen(CHAT).len() == 10).then_some(())
+    });
+    for _ in 0..5 {
+        fixture.gateway.send(&call).expect(429);
+    }
+    assert_eq!(fixture.upstream.seen(CHAT).len(), 10);
+}
+
+/// Who cannot be asked about his limits is refused, or let go where a route says so; and all is well again when
+/// control is back.
+#[test]
+fn without_control_a_day_is_as_its_route_says() {
+    let fixture = Fixture::start("tokens-day-alone", |builder| {
+        builder.document(
+            "limits:\n  - {name: daily, tokens: 1000, per: day}\n\
+             routes:\n  - path: /easy/**\n    tokens: {failure_mode: allow}\n",
+        )
+    });
+    engine(&fixture, "/");
+    let send = |target: &str, user: &str| {
+        fixture.gateway.send(&hundred(target, &fixture.world.first.token(user), &json!({})))
+    };
+    send(CHAT, "before").expect(200);
+    let pid = fixture.gateway.pid("control").expect("control runs");
+    finish(Command::new("kill").args(["-9", &pid.to_string()])).expect_success();
+    wait::until("control to end", || (!is_running(pid)).then_some(()));
+    let refused = send(CHAT, "alone").expect(503);
+    assert!(refused.detail().contains("limits") && refused.headers.has("retry-after"), "{}", refused.text());
+    send("/easy/v1/chat/completions", "alone").expect(200);
+    fixture.gateway.up().expect_success();
+    wait::until("control to be asked again", || (send(CHAT, "alone").status == 200).then_some(()));
 }
