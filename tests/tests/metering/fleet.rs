@@ -39,8 +39,7 @@ fn sixty_four(gateways: &[Fixture; 2], user: &str, least: usize) {
     let answers: Vec<Response> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..CALLS)
             .map(|number| {
-                let (fixture, request, judged) =
-                    (&gateways[number % 2], &requests[number % 2], &judged);
+                let (fixture, request, judged) = (&gateways[number % 2], &requests[number % 2], &judged);
                 scope.spawn(move || {
                     let response = fixture.gateway.send(request);
                     if response.status != 200 {
