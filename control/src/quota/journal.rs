@@ -46,8 +46,21 @@ pub struct Kept {
     pub ends: u64,
     /// Slots, and what was used in them.
     pub used: Vec<(u64, u64)>,
-    /// Workers, what they held, and the second when they were heard of last.
-    pub leases: Vec<(String, u64, u64)>,
+    /// What workers held.
+    pub leases: Vec<KeptLease>,
+}
+
+/// What the journal has of a worker's lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptLease {
+    /// [`worker`].
+    pub worker: String,
+    /// How much; nothing if it has said so lately.
+    pub amount: u64,
+    /// The second when the worker was heard of last.
+    pub renewed: u64,
+    /// The same in microseconds of Redis's clock.
+    pub stamp: u64,
 }
 
 /// What Redis and the journal know a worker by.
@@ -242,14 +255,19 @@ fn find_piece(connection: &Connection, after: &[u8], now: u64) -> Result<Piece, 
             kept.ends = kept.ends.max(read(row.get(3)?));
         }
     }
-    let sql = "SELECT key, worker, amount, renewed, ends FROM quota_leases \
+    let sql = "SELECT key, worker, amount, renewed, stamp, ends FROM quota_leases \
                WHERE key > ? AND key <= ? AND ends > ? ORDER BY key, worker";
     let mut query = connection.prepare_cached(sql)?;
     let mut rows = query.query(between)?;
     while let Some(row) = rows.next()? {
         if let Some(kept) = accounts.get_mut(row.get_ref(0)?.as_blob()?) {
-            kept.leases.push((row.get(1)?, read(row.get(2)?), read(row.get(3)?)));
-            kept.ends = kept.ends.max(read(row.get(4)?));
+            kept.leases.push(KeptLease {
+                worker: row.get(1)?,
+                amount: read(row.get(2)?),
+                renewed: read(row.get(3)?),
+                stamp: read(row.get(4)?),
+            });
+            kept.ends = kept.ends.max(read(row.get(5)?));
         }
     }
     accounts.retain(|_, kept| kept.ends > 0);
@@ -272,3 +290,6 @@ pub async fn answers(store: &Store, after: String, since: u64) -> Result<Vec<(St
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,9 +42,10 @@ pub(super) async fn crowd<F: Future<Output = Answer>>(
     let ask = |n: usize| {
         let worker = format!("w-{}", n % 4);
         let first = request(&format!("{worker}-{n}"), &worker, vec![account(1, limit, need)]);
-        let second = |spent| {
+        let report = worker.clone();
+        let second = move |spent| {
             let account = Account { spent: vec![(NOW, spent)], ..account(1, limit, 0) };
-            request(&format!("{worker}-{n}-spent"), &worker, vec![account])
+            request(&format!("{report}-{n}-spent"), &report, vec![account])
         };
         let operate = &operate;
         async move {
@@ -132,14 +133,14 @@ async fn what_was_granted_is_there_after_a_kill() {
 async fn of_many_at_once_no_eleventh_s_worth_is_granted() {
     let (_folder, store) = store("quota-crowd");
     let local = local::Local::new(store);
-    for need in [10, 7, 1] {
+    for (number, need) in [(1, 10), (2, 7), (3, 1)] {
         let limit = 10 * need;
         let local = local.clone();
-        let now = NOW + need * 86_400;
-        let got = crowd(need, limit, |_, request| {
-            let (local, request) =
-                (local.clone(), Request { id: format!("{need}-{}", request.id).into(), ..request });
-            async move { tokio::spawn(async move { local.operate(request, now).await.unwrap() }).await.unwrap() }
+        let got = crowd(need, limit, |_, mut request| {
+            let local = local.clone();
+            request.id = format!("{number}-{}", request.id).into();
+            request.accounts[0].key = Key([number; 16]);
+            async move { tokio::spawn(async move { local.operate(request, NOW).await.unwrap() }).await.unwrap() }
         });
         assert_eq!(got.await, limit);
     }

@@ -185,8 +185,9 @@ fn push_arguments(arguments: &mut Vec<String>, kept: &Kept) {
     arguments.push(kept.used.len().to_string());
     arguments.extend(kept.used.iter().flat_map(|(slot, tokens)| [slot.to_string(), tokens.to_string()]));
     arguments.push(kept.leases.len().to_string());
-    for (worker, amount, renewed) in &kept.leases {
-        arguments.extend([worker.clone(), amount.to_string(), renewed.to_string()]);
+    for lease in &kept.leases {
+        arguments.push(lease.worker.clone());
+        arguments.extend([lease.amount, lease.renewed, lease.stamp].map(|number| number.to_string()));
     }
 }
 

@@ -96,14 +96,14 @@ async fn the_same_id_again_gets_the_first_answer_at_every_control() {
         assert_eq!(control.operate(&first).await.as_ref(), Ok(&answer));
     }
     // The journal has it once as well, although three have relayed it.
-    let leases = |control: &Control| journal::piece(&control.store, Vec::new(), 0);
-    assert_eq!(leases(&one).await.unwrap().accounts[0].1.leases[0].1, 600);
+    let kept = async || journal::piece(&one.store, Vec::new(), 0).await.unwrap().accounts.remove(0).1;
+    assert_eq!(kept().await.leases[0].amount, 600);
     let report = Account { spent: vec![(unix_now(), 100)], ..account(1, 1000, 0) };
     let report = request("w-2", "w", vec![report]);
     for _ in 0..3 {
         one.operate(&report).await.unwrap();
     }
-    assert_eq!(leases(&one).await.unwrap().accounts[0].1.used[0].1, 100);
+    assert_eq!(kept().await.used[0].1, 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 -- A control adds a piece of what it has kept, once: what it has added so far must be what it believes.
 -- KEYS: epoch, rebuild, accounts…
 -- ARGV: name of the epoch, member, added before, added after; for each account
---   the second until which it counts, number of slots, (slot, tokens)…, number of leases, (worker, amount, renewed)…
+--   the second until which it counts, number of slots, (slot, tokens)…, number of leases, (worker, amount, renewed, stamp)…
 -- Answers what the member has added: 'added after' unless another piece was due; '' if the epoch is another.
 local _, of = string.match(redis.call('GET', KEYS[1]) or '', '^(%a+) (%w+)')
 if of ~= ARGV[1] then
@@ -28,19 +28,17 @@ for place = 3, #KEYS do
   for _ = 1, take() do
     local worker = ARGV[at]
     at = at + 1
-    local amount, renewed = take(), take()
+    local amount, renewed, stamp = take(), take(), take()
     local lease = find_lease(entry, worker)
     if not lease then
       if #entry.leases < MAX_LEASES then
-        table.insert(entry.leases, {worker, amount, renewed})
+        table.insert(entry.leases, {worker, amount, renewed, stamp})
       else
         -- No place: it counts as used.
         add_to_slot(entry, renewed, amount)
       end
-    elseif renewed > lease[3] then
-      lease[2], lease[3] = amount, renewed
-    elseif renewed == lease[3] then
-      lease[2] = max(lease[2], amount)
+    elseif stamp > lease[4] then
+      lease[2], lease[3], lease[4] = amount, renewed, stamp
     end
     entry.latest = max(entry.latest, renewed)
   end

@@ -24,7 +24,8 @@ local function number(value)
   return string.format('%.0f', value)
 end
 
--- {latest, {{slot, tokens}, …}, {{worker, amount, renewed}, …}}
+-- {latest, {{slot, tokens}, …}, {{worker, amount, renewed, stamp}, …}}
+-- A stamp is microseconds: of two words about a worker the later one is right.
 local function load(key)
   local bytes = redis.call('GET', key)
   if not bytes then

@@ -11,6 +11,8 @@ if known then
   return {1, known}
 end
 
+local stamp = now * 1000000 + micros
+
 local function month_start(at)
   local days = floor(at / DAY)
   local day_of_era = (days + 719468) % 146097
@@ -132,7 +134,7 @@ local function report(entry, account)
   end
   if lease then
     lease[2] = minus(lease[2], gone)
-    lease[3] = now
+    lease[3], lease[4] = now, stamp
     if lease[2] == 0 then
       table.remove(entry.leases, place)
     end
@@ -161,6 +163,9 @@ end
 
 -- nil: there is enough; else in how many seconds there may be, -1: never.
 local function check(entry, account, now)
+  if account.need == 0 then
+    return nil
+  end
   if account.need > account.limit then
     return -1
   end
@@ -185,9 +190,12 @@ local function grant(entry, account, now)
     local lease = find_lease(entry, ARGV[2])
     if lease then
       lease[2] = plus(lease[2], granted)
-      lease[3] = now
+      lease[3], lease[4] = now, stamp
+    elseif #entry.leases >= MAX_LEASES then
+      -- Nothing was needed, and there is no place.
+      granted = 0
     else
-      table.insert(entry.leases, {ARGV[2], granted, now})
+      table.insert(entry.leases, {ARGV[2], granted, now, stamp})
     end
   end
   return granted
@@ -248,7 +256,7 @@ for place, account in ipairs(accounts) do
   end
 end
 
-local answer = {number(now * 1000000 + micros), number(refused), number(wait)}
+local answer = {number(stamp), number(refused), number(wait)}
 local function say(value)
   answer[#answer + 1] = number(value)
 end

@@ -1,7 +1,7 @@
 //! The script is what [`attach_core::quota`] is, at any time and after anything.
 
 use attach_core::quota::entry::Entry;
-use attach_core::quota::{home, wire};
+use attach_core::quota::home;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -80,8 +80,7 @@ fn shifted(now: u64, by: i64) -> u64 {
 fn the_script_answers_what_the_entries_answer() {
     let Some(redis) = Redis::start("fleet-same", &[]) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut connection = runtime.block_on(raw(&redis));
-    let script = Script::operate_at();
+    let connection = runtime.block_on(raw(&redis));
     let strategy = (
         prop::collection::vec((limit(), window()), ACCOUNTS),
         prop::collection::vec(step(), 1..40),
@@ -93,20 +92,15 @@ fn the_script_answers_what_the_entries_answer() {
         max_shrink_iters: 2000,
         ..ProptestConfig::default()
     });
-    let connection = std::cell::RefCell::new(&mut connection);
     let done = runner.run(&strategy, |(mut limits, steps, start)| {
-        let mut connection = connection.borrow_mut();
-        let connection: &mut redis::aio::MultiplexedConnection = &mut connection;
         runtime.block_on(async {
-            redis::cmd("FLUSHDB").query_async::<()>(connection).await.unwrap();
-            redis::cmd("SET").arg(EPOCH).arg("ready a").query_async::<()>(connection).await.unwrap();
-            let mut entries = vec![Entry::default(); ACCOUNTS];
+            let mut both = Both::new(connection.clone()).await;
             let mut now = NOW + start;
             for (number, step) in steps.into_iter().enumerate() {
                 now = shifted(now, step.clock);
                 let mut accounts: Vec<Account> = Vec::new();
                 for asked in step.accounts {
-                    if accounts.iter().any(|account| account.key.0[0] as usize == asked.which) {
+                    if accounts.iter().any(|account| which(account) == asked.which) {
                         continue;
                     }
                     let limit = &mut limits[asked.which];
@@ -122,14 +116,7 @@ fn the_script_answers_what_the_entries_answer() {
                     });
                 }
                 let request = request(&format!("{number}"), &format!("w-{}", step.worker), accounts);
-                let expected = in_core(&mut entries, &request, now);
-                let mut arguments =
-                    vec!["ready a".to_owned(), journal::worker(&request.worker), "600".to_owned()];
-                arguments.extend(request.accounts.iter().flat_map(account_arguments));
-                arguments.push(now.to_string());
-                let (_, text): (bool, String) =
-                    script.run(connection, &keys(&request), &arguments).await.unwrap();
-                let answer = Reply::parse(&text).unwrap().answer();
+                let (answer, expected) = both.operate(&request, now).await;
                 prop_assert_eq!(answer, expected, "operation {} at {}: {:?}", number, now, request);
             }
             Ok(())
@@ -138,14 +125,72 @@ fn the_script_answers_what_the_entries_answer() {
     done.unwrap();
 }
 
-fn in_core(entries: &mut [Entry], request: &Request, now: u64) -> wire::Answer {
-    let which = |account: &Account| usize::from(account.key.0[0]);
-    let mut asked: Vec<Entry> =
-        request.accounts.iter().map(|account| entries[which(account)].clone()).collect();
-    let answer = home::apply(&mut asked, &request.accounts, request.worker_number(), now);
-    for (entry, account) in asked.into_iter().zip(&request.accounts) {
-        // What is empty is not kept.
-        entries[which(account)] = if entry.ends(account.window) == 0 { Entry::default() } else { entry };
+#[tokio::test]
+async fn the_bounds_of_leases_and_slots_are_the_entries_bounds() {
+    let Some(redis) = Redis::start("fleet-bounds", &[]) else { return };
+    let mut both = Both::new(raw(&redis).await).await;
+    let minute = Account { window: Window::Sliding(60), ..account(0, 1 << 40, 1) };
+    let mut refused = 0;
+    for worker in 0..300 {
+        // Without a need there is no refusal, but no place either.
+        for (need, want) in [(1, 1), (0, 5)] {
+            let account = Account { need, want, ..minute.clone() };
+            let asked = request(&format!("{worker}-{need}"), &format!("w-{worker}"), vec![account]);
+            let (answer, expected) = both.operate(&asked, NOW).await;
+            assert_eq!(answer, expected, "worker {worker}, need {need}");
+            refused += usize::from(granted(&answer).is_none());
+        }
     }
-    answer
+    assert_eq!(refused, 300 - attach_core::quota::entry::MAX_LEASES);
+
+    // An hour's slots, then those of a window that is a little shorter: more than are kept.
+    for n in 0..200_u64 {
+        let window = Window::Sliding(if n < 60 { 3600 } else { 3599 });
+        let now = NOW + 61 * n;
+        let account = Account { key: Key([1; 16]), window, spent: vec![(now, n)], ..account(1, 1 << 40, 0) };
+        let (answer, expected) = both.operate(&request(&format!("s-{n}"), "w", vec![account]), now).await;
+        assert_eq!(answer, expected, "slot {n}");
+    }
+}
+
+/// Entries here, and the script in Redis.
+struct Both {
+    connection: redis::aio::MultiplexedConnection,
+    script: Script,
+    entries: Vec<Entry>,
+}
+
+impl Both {
+    async fn new(mut connection: redis::aio::MultiplexedConnection) -> Self {
+        redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
+        redis::cmd("SET").arg(EPOCH).arg("ready a").query_async::<()>(&mut connection).await.unwrap();
+        Self { connection, script: Script::operate_at(), entries: vec![Entry::default(); ACCOUNTS] }
+    }
+
+    /// What Redis answers, and what the entries do.
+    async fn operate(&mut self, request: &Request, now: u64) -> (Answer, Answer) {
+        let mut arguments = vec!["ready a".to_owned(), journal::worker(&request.worker), "600".to_owned()];
+        arguments.extend(request.accounts.iter().flat_map(account_arguments));
+        arguments.push(now.to_string());
+        let keys = keys(request);
+        let answer = self.script.run::<(bool, String)>(&mut self.connection, &keys, &arguments);
+        let (_, text) = answer.await.unwrap();
+        (Reply::parse(&text).unwrap().answer(), self.in_core(request, now))
+    }
+
+    fn in_core(&mut self, request: &Request, now: u64) -> Answer {
+        let asked = request.accounts.iter().map(|account| self.entries[which(account)].clone());
+        let mut asked: Vec<Entry> = asked.collect();
+        let answer = home::apply(&mut asked, &request.accounts, request.worker_number(), now);
+        for (entry, account) in asked.into_iter().zip(&request.accounts) {
+            // What is empty is not kept.
+            let is_empty = entry.ends(account.window) == 0;
+            self.entries[which(account)] = if is_empty { Entry::default() } else { entry };
+        }
+        answer
+    }
+}
+
+fn which(account: &Account) -> usize {
+    usize::from(account.key.0[0])
 }

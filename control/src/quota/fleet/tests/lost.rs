@@ -5,8 +5,11 @@ use super::*;
 /// Redis again at the same port, empty.
 fn again(name: &str, old: Redis) -> Redis {
     let port = old.port.to_string();
+    let number = old.port;
     drop(old);
-    Redis::start(name, &["--port", &port]).unwrap()
+    let mut new = Redis::start(name, &["--port", &port]).unwrap();
+    new.port = number;
+    new
 }
 
 /// A worker's report that it spent so much of its lease, and what it asks for more.

@@ -110,5 +110,30 @@ async fn what_cannot_be_written_down_is_not_answered_and_is_one_operation_when_i
     rename("elsewhere", "quota_leases").await.unwrap();
     assert_eq!(control.operate(&ask("w-2")).await.unwrap().left()[0].lease, 20);
     let piece = journal::piece(&control.store, Vec::new(), 0).await.unwrap();
-    assert_eq!(piece.accounts[0].1.leases[0].1, 20);
+    assert_eq!(piece.accounts[0].1.leases[0].amount, 20);
+}
+
+/// Run by hand: `cargo test -p attach-control quota::fleet::tests::outages::speed -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn speed_of_redis() {
+    let Some(redis) = Redis::start("fleet-speed", &[]) else { return };
+    let control = Control::new("speed", &redis.url());
+    for at_once in [1, 8, 64_u32] {
+        let begun = Moment::now();
+        let workers = (0..at_once).map(|worker| {
+            let fleet = control.fleet.clone();
+            tokio::spawn(async move {
+                for n in 0..2000 / at_once {
+                    let name = format!("{at_once}-{worker}");
+                    let spent = Account { spent: vec![(unix_now(), 400)], ..account(200, 1 << 40, 500) };
+                    let accounts = vec![account(u8::try_from(n % 100).unwrap(), 1 << 40, 500), spent];
+                    fleet.operate(&request(&format!("{name}-{n}"), &name, accounts)).await.unwrap();
+                }
+            })
+        });
+        join_all(workers).await;
+        let rate = f64::from(2000 / at_once * at_once) / begun.elapsed().as_secs_f64();
+        eprintln!("{at_once} at once: {rate:.0} operations of two accounts each second");
+    }
 }

@@ -103,9 +103,11 @@ pub(in crate::stream) fn admit(
     if route.to == Destination::Quota {
         return Looking::begin(env, &forwarding.accounts, out);
     }
-    let (Some(accounting), Some(head)) = (&env.policy.accounting, head) else {
+    let (Some(accounting), Some(mut head)) = (&env.policy.accounting, head) else {
         return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
     };
+    // The tick's time is good enough for dates, not for how long a call takes.
+    head.started = (env.clock)();
     let tokens = route_tokens(env.policy, route);
     let Kind::Call(call) = &head.kind else {
         return admit_opaque(env, route, forwarding, assertion, head, out);
@@ -484,7 +486,7 @@ impl Reserving {
                 Kind::Call(call) => call,
                 Kind::Opaque => Shape::Unknown.into(),
             },
-            started: env.now,
+            started: head.started,
             shape,
             encoding,
             is_streamed: facts.as_ref().is_some_and(|facts| facts.stream),
