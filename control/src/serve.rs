@@ -8,6 +8,7 @@ mod auth_config;
 mod keys;
 mod once;
 mod options;
+mod quota;
 mod records;
 pub mod reply;
 mod resource;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::quota::wire;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -29,6 +31,7 @@ use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
 use crate::outbox::{self, Delivery, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::ReplayStore;
 use crate::serving;
 use crate::signing::Keyring;
@@ -57,6 +60,8 @@ pub struct State {
     store: Store,
     /// What calls did cost.
     ledger: Ledger,
+    /// What is left of limits.
+    quotas: Quotas,
     /// What must leave for OpenMeter and has not.
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
@@ -110,6 +115,7 @@ pub fn app(state: State) -> Router {
         .route("/internal/gateway-keys", get(keys::gateway))
         .route("/internal/replay", post(once::first))
         .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
+        .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
         .route("/v1/usage", get(usage::own))
         .merge(prefixes)

@@ -37,7 +37,9 @@ pub(crate) struct Root {
     fetches: BTreeMap<u32, Fetch>,
     /// What outlives a configuration: records that have not arrived, and counts.
     out: Option<(Rc<Courier>, Rc<Metrics>)>,
-    /// It was told to go and has records left: when it goes at the latest.
+    /// Workers of earlier configurations, while streams of theirs are open or they owe control word.
+    retired: Vec<Rc<Worker>>,
+    /// It was told to go and has something left to tell: when it goes at the latest.
     leaves_by: Option<UnixMillis>,
 }
 
@@ -63,6 +65,7 @@ impl Root {
             shared: Vec::new(),
             fetches: BTreeMap::new(),
             out: None,
+            retired: Vec::new(),
             leaves_by: None,
         }
     }
@@ -193,7 +196,11 @@ impl Context for Root {
     fn on_done(&mut self) -> bool {
         let Some((courier, metrics)) = &self.out else { return true };
         let now = host::now();
-        if courier.is_empty() {
+        if let Some(worker) = &self.worker {
+            worker.set_now(now);
+            worker.return_limits();
+        }
+        if courier.is_empty() && !self.worker.as_ref().is_some_and(|worker| worker.owes_limits()) {
             metrics.close(now);
             return true;
         }
@@ -216,7 +223,9 @@ impl Context for Root {
         if worker.courier.answered(&worker.policy, &worker.metrics, callout, body_size) {
             return;
         }
-        if worker.ledger_answered(callout, body_size) {
+        if worker.ledger_answered(callout, body_size)
+            || self.retired.iter().any(|old| old.ledger_answered(callout, body_size))
+        {
             return;
         }
         // A stream's question that was asked in a tick comes back here.
@@ -247,7 +256,8 @@ impl RootContext for Root {
                 if policy.accounting.as_ref().is_some_and(|accounting| !accounting.limits.is_empty()) {
                     Windows::prepare();
                 }
-                self.worker = Some(Rc::new(Worker::new(policy, uses, self.context, courier, metrics)));
+                let worker = Rc::new(Worker::new(policy, uses, self.context, courier, metrics));
+                self.retired.extend(self.worker.replace(worker));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
                 true
@@ -270,11 +280,21 @@ impl RootContext for Root {
         }
         worker.wake();
         worker.look_after_limits();
+        self.retired.retain(|old| {
+            old.set_now(now);
+            old.look_after_limits();
+            let is_alone = Rc::strong_count(old) == 1;
+            if is_alone {
+                old.return_limits();
+            }
+            !is_alone || old.owes_limits()
+        });
         worker.courier.tick(&worker.policy, &worker.metrics);
         if worker.metrics.tick(worker.courier.len(), now) {
             worker.courier.ask_health(&worker.policy);
         }
-        if self.leaves_by.is_some_and(|by| now >= by || worker.courier.is_empty()) {
+        let is_done = worker.courier.is_empty() && !worker.owes_limits();
+        if self.leaves_by.is_some_and(|by| now >= by || is_done) {
             self.leave(&worker, now);
         }
     }

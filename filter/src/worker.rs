@@ -81,6 +81,8 @@ struct Memory {
     assertions: AssertionCache,
     /// What is leased of limits, and who holds it.
     quota: Book,
+    /// How much was held when it was told last.
+    told_held: i64,
     /// How many calls there were.
     calls: u64,
     /// Whether each source's keys could be used when they were looked at last.
@@ -113,6 +115,7 @@ impl Worker {
                 assertions: AssertionCache::default(),
                 // An id of a record that there is not: no other book has it, this worker's last one neither.
                 quota: Book::new(&courier.next_record_id(), is_strict),
+                told_held: 0,
                 calls: 0,
                 serving,
             }),
@@ -259,6 +262,7 @@ impl Worker {
                     windows: &self.windows,
                     room: &|bytes| self.courier.admit(bytes),
                     refuses_stream_options: self.refuses_stream_options.get(),
+                    caller: None,
                     calls,
                     clock: &host::now,
                     now: self.now.get(),
@@ -363,13 +367,37 @@ impl Worker {
         let operations = self
             .memory
             .try_borrow_mut()
-            .map(|mut memory| memory.quota.tick(self.now.get(), &self.windows))
+            .map(|mut memory| {
+                let Memory { quota, told_held, .. } = &mut *memory;
+                let held = i64::try_from(quota.held()).unwrap_or(i64::MAX);
+                self.metrics.held(held.saturating_sub(core::mem::replace(told_held, held)));
+                quota.tick(self.now.get(), &self.windows)
+            })
             .unwrap_or_default();
         for operation in operations {
             if !self.ask_ledger(None, &operation) {
                 self.ledger_failed(operation.id);
             }
         }
+    }
+
+    /// Gives all that is leased back, but for what open streams hold. Host calls must be about the root.
+    pub(crate) fn return_limits(&self) {
+        let operations = self
+            .memory
+            .try_borrow_mut()
+            .map(|mut memory| memory.quota.close(self.now.get(), &self.windows))
+            .unwrap_or_default();
+        for operation in operations {
+            if !self.ask_ledger(None, &operation) {
+                self.ledger_failed(operation.id);
+            }
+        }
+    }
+
+    /// Whether control has not answered all that it was told about limits.
+    pub(crate) fn owes_limits(&self) -> bool {
+        self.memory.try_borrow().is_ok_and(|memory| memory.quota.unanswered() > 0)
     }
 
     /// A call is over: it is recorded and counted.

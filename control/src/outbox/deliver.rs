@@ -132,7 +132,7 @@ impl Delivery {
             Verdict::Delivered => {
                 self.recovered();
                 if batch.last > self.suspect {
-                    self.size = self.size.saturating_mul(2).min(MAX_EVENTS);
+                    self.grow();
                 }
                 self.delivered = Some((batch.first, batch.last));
                 remove(&store, batch.first, batch.last).await?;
@@ -150,21 +150,25 @@ impl Delivery {
                 aside(&store, batch.first, why).await?;
                 self.recovered();
                 if batch.last >= self.suspect {
-                    self.size = self.size.saturating_mul(2);
+                    self.grow();
                 }
                 Ok(Pause::None)
             }
             Verdict::Later(why, after) => {
                 let pause = self.failed(&why, after);
-                note(&store, batch.first, why, pause.length()).await?;
+                note(&store, batch.first, why, pause.length()).await;
                 Ok(pause)
             }
             Verdict::Misconfigured(why) => {
                 let pause = self.failed(&why, self.pace.longest);
-                note(&store, batch.first, why, pause.length()).await?;
+                note(&store, batch.first, why, pause.length()).await;
                 Ok(pause)
             }
         }
+    }
+
+    fn grow(&mut self) {
+        self.size = self.size.saturating_mul(2).min(MAX_EVENTS);
     }
 
     /// A pause, at least so long; the reason is told once for as long as it stays the same.
@@ -272,15 +276,16 @@ async fn aside(store: &Store, seq: i64, why: String) -> Result<(), store::Error>
         .await
 }
 
-/// Writes at the oldest event why it has not left, for whoever looks at the queue.
-async fn note(store: &Store, seq: i64, why: String, pause: Duration) -> Result<(), store::Error> {
+/// Writes at the oldest event why it has not left, for whoever looks at the queue; nothing hangs on it.
+async fn note(store: &Store, seq: i64, why: String, pause: Duration) {
     const NOTE: &str = "UPDATE outbox SET attempts = attempts + 1, error = ?, next_at = ? WHERE seq = ?";
     let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     let next_at = unix_now_millis().saturating_add(pause);
-    store
-        .write(move |connection| {
-            connection.prepare_cached(NOTE)?.execute((why, next_at, seq))?;
-            Ok(())
-        })
-        .await
+    let noted = store.write(move |connection| {
+        connection.prepare_cached(NOTE)?.execute((why, next_at, seq))?;
+        Ok::<_, store::Error>(())
+    });
+    if let Err(error) = noted.await {
+        tracing::debug!(%error, "why usage events wait could not be written down");
+    }
 }

@@ -211,8 +211,12 @@ async fn when_every_event_is_refused_each_is_set_aside_and_later_ones_leave() {
     put(&ledger, 0..25).await;
     let running = start(&outbox, &url);
     assert_eq!(emptied(&outbox).await.set_aside, 40);
+    put(&ledger, 25..600).await;
+    emptied(&outbox).await;
     running.stop().await;
-    assert_eq!(meter.ids(), expected(20..25));
+    assert_eq!(meter.ids(), expected(20..600));
+    let batches = meter.seen.lock().unwrap().taken.iter().map(Vec::len).max();
+    assert_eq!(batches, Some(500), "batches grow again, up to their bound");
 }
 
 #[tokio::test]

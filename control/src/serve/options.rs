@@ -11,6 +11,7 @@ use crate::authorized_keys::AuthorizedKeys;
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
 use crate::outbox::{self, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
 use crate::settings::{self, OpenMeter, Settings};
 use crate::signing::{self, Keyring, Purpose};
@@ -127,6 +128,7 @@ impl Options {
         };
         Ok(State {
             ledger: Ledger::new(store.clone(), outbox.clone()),
+            quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,
             outbox,
             openmeter: self.openmeter.map(receiver).transpose()?,

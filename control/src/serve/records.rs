@@ -15,6 +15,9 @@ use crate::trust::FromFilter;
 /// The most bytes of a batch.
 pub(super) const MAX_BYTES: usize = batch::MAX_BYTES;
 
+/// How many bad records of a batch the log names.
+const SHOWN: usize = 5;
+
 pub(super) async fn accept(
     _: FromFilter,
     extract::State(state): extract::State<State>,
@@ -37,8 +40,12 @@ pub(super) async fn accept(
     match state.ledger.accept(batch, unix_now_millis()).await {
         Ok(rejected) if rejected.is_empty() => StatusCode::NO_CONTENT.into_response(),
         Ok(rejected) => {
+            for bad in rejected.iter().take(SHOWN) {
+                tracing::warn!(id = bad.id, error = bad.error, "a usage record was set aside");
+            }
             tracing::warn!(count = rejected.len(), "usage records were set aside: see `attach doctor`");
-            reply::json(StatusCode::OK, &json!({ "rejected": rejected }))
+            let ids: Vec<&str> = rejected.iter().map(|bad| bad.id.as_str()).collect();
+            reply::json(StatusCode::OK, &json!({ "rejected": ids }))
         }
         Err(refused) => {
             tracing::warn!(%refused, "usage records were not taken; the filter keeps them");

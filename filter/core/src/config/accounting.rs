@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ClaimValueConfig, TargetConfig};
+pub use crate::policy::accounting::{FailureMode, UsageInjection};
 
 /// A megabyte, the original's.
 pub const DEFAULT_MAX_REQUEST_BYTES: u64 = 1_000_000;
@@ -125,30 +126,6 @@ pub enum Consistency {
     Leased,
     /// They ask for every request.
     Strict,
-}
-
-/// What happens to a call that cannot be accounted for.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum FailureMode {
-    /// It is refused.
-    #[default]
-    Deny,
-    /// It goes on, without a limit.
-    Allow,
-}
-
-/// Whether the filter asks for the usage of streams on its clients' behalf.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum UsageInjection {
-    /// It does, until an engine refuses the word.
-    #[default]
-    Auto,
-    /// It always does.
-    On,
-    /// It never does.
-    Off,
 }
 
 /// OpenMeter, which takes usage events.

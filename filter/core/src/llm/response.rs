@@ -1,16 +1,18 @@
 //! What a model answers, read while it passes: its text, what it cost, and where it may be ended.
 //!
 //! An answer is never kept. Of a stream of any length a few kilobytes are in memory: the text that has
-//! not been counted yet, and the bytes that the client may not get to see ([`hide`]).
+//! not been counted yet, and the bytes that the client may not get to see.
 
 mod ending;
 mod facts;
 mod frame;
 mod hide;
 mod names;
+mod places;
 mod reading;
 mod tally;
 mod text;
+mod view;
 
 use core::fmt;
 
@@ -24,6 +26,7 @@ use frame::{Frame, Step};
 use hide::{Hide, Out};
 use reading::Reading;
 pub use tally::Reported;
+use view::View;
 
 /// What the client is to get in place of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +119,9 @@ impl ResponseReader {
         let mut out = self.hide.chunk(chunk, base);
         let mut at = 0;
         loop {
-            if self.must_end(chunk.get(at).copied()) {
+            // What has ended by itself needs no other end.
+            let is_over = end && at == chunk.len();
+            if !is_over && self.must_end(chunk.get(at).copied()) {
                 let place = base.saturating_add(at as u64);
                 self.hide.keep(&mut out, place);
                 out.put(&self.final_event());
@@ -298,6 +303,7 @@ impl ResponseReader {
             }
             Step::End(at) => self.end_event(out, place(at)),
             Step::Linefeed(at) => self.hide.linefeed(out, place(at)),
+            Step::Rest => {}
         }
     }
 
@@ -311,7 +317,14 @@ impl ResponseReader {
     fn end_event(&mut self, out: &mut Out<'_>, at: u64) {
         if !self.is_broken {
             let base = self.scanner.offset();
-            let mut view = self.reading.view(&[], base, at.wrapping_sub(base), &mut self.hide, false);
+            let mut view = View {
+                reading: &mut self.reading,
+                piece: &[],
+                base,
+                shift: at.wrapping_sub(base),
+                hide: &mut self.hide,
+                is_json: false,
+            };
             let finished = self.scanner.finish(&mut view);
             view.finish();
             self.is_broken = finished.is_err();
@@ -348,8 +361,14 @@ impl ResponseReader {
         if self.is_broken {
             return self.reading.text(piece);
         }
-        let is_json = self.frame.kind() == Kind::Json;
-        let mut view = self.reading.view(piece, base, start.wrapping_sub(base), &mut self.hide, is_json);
+        let mut view = View {
+            reading: &mut self.reading,
+            piece,
+            base,
+            shift: start.wrapping_sub(base),
+            hide: &mut self.hide,
+            is_json: self.frame.kind() == Kind::Json,
+        };
         let read = self.scanner.push(piece, &mut view);
         view.finish();
         if read.is_err() {

@@ -147,9 +147,10 @@ impl Tally {
         self.count("attach_streams_cut_total", "", 1);
     }
 
-    /// Both counts of the same answer: how far they are apart becomes 1000 × counted / reported.
+    /// Both counts of the same text: by how much of the reported one they are apart. Envoy's buckets are
+    /// close together near 0 and far apart near 1000, so it is this and not the one as a share of the other.
     pub fn drift(&self, counted: u64, reported: u64) {
-        if let Some(permille) = counted.saturating_mul(1000).checked_div(reported) {
+        if let Some(permille) = apart(counted, reported) {
             self.with(|counts| counts.drift.observe(permille));
         }
     }
@@ -260,6 +261,11 @@ impl Counts {
         }
         Flushed { asks_control: beat.asks }
     }
+}
+
+/// The difference of two counts in thousandths of the second; `None` if that is 0.
+fn apart(counted: u64, reported: u64) -> Option<u64> {
+    counted.abs_diff(reported).saturating_mul(1000).checked_div(reported)
 }
 
 /// Whether less than that has passed; a clock that was set back ends the wait.

@@ -2,13 +2,38 @@
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::authn::Identity;
 use crate::authn::grants::UserPattern;
-use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::request::cap::CapField;
 use crate::policy::model::Whom;
 use crate::quota::{Key, Limit};
+
+/// What happens to a call that cannot be accounted for.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureMode {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes on, without a limit.
+    Allow,
+}
+
+/// Whether the filter asks for the usage of streams on its clients' behalf.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum UsageInjection {
+    /// It does, until an engine refuses the word.
+    #[default]
+    Auto,
+    /// It always does.
+    On,
+    /// It never does.
+    Off,
+}
 
 /// How tokens are counted, limited and reported.
 #[derive(Debug)]

@@ -31,6 +31,8 @@ pub struct Book {
     accounts: Accounts,
     operations: Operations,
     holds: usize,
+    /// What all open holds together hold.
+    held: u64,
     /// Where on the list of accounts to look after the last tick ended.
     turn: usize,
     /// The latest moment that was seen.
@@ -61,12 +63,13 @@ impl Book {
             accounts: Accounts::default(),
             operations: Operations::default(),
             holds: 0,
+            held: 0,
             turn: 0,
             latest: UnixMillis(0),
         }
     }
 
-    /// Sets tokens aside under all limits, or none. At most [`MAX_LIMITS`] limits; with more nothing is had.
+    /// Sets tokens aside under all limits, or none. At most [`MAX_LIMITS`](super::MAX_LIMITS) limits; with more nothing is had.
     pub fn reserve(
         &mut self,
         needs: &[Need<'_>],
@@ -104,6 +107,18 @@ impl Book {
         self.holds = self.holds.saturating_sub(1);
     }
 
+    /// Gives a part of a hold back that is not needed after all.
+    pub fn shrink(&mut self, hold: &mut Hold, by: u64) {
+        let by = by.min(hold.tokens);
+        hold.tokens = hold.tokens.saturating_sub(by);
+        for place in hold.places.iter() {
+            if let Some(account) = self.accounts.get_mut(place) {
+                account.loosen(by);
+            }
+            self.accounts.list(place);
+        }
+    }
+
     /// Ends a hold: so much was really used, now. It may be more than was held.
     pub fn settle(&mut self, hold: Hold, actual: u64, now: UnixMillis) {
         let now = self.moment(now);
@@ -115,6 +130,7 @@ impl Book {
             self.accounts.list(place);
         }
         self.holds = self.holds.saturating_sub(1);
+        self.held = self.held.saturating_sub(hold.tokens);
     }
 
     /// What control has answered to an operation.
@@ -139,6 +155,7 @@ impl Book {
             (None, _) => Answered::Done,
             (Some(hold), None) => {
                 self.holds = self.holds.saturating_add(1);
+                self.held = self.held.saturating_add(hold.tokens);
                 Answered::Granted(hold)
             }
             (Some(hold), Some(refused)) => {
@@ -216,6 +233,12 @@ impl Book {
             return Refreshed::Unavailable;
         }
         Refreshed::Ask(self.compose(&asks, now))
+    }
+
+    /// What all open holds together hold, in tokens; of a request with several limits once.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
     /// How many holds are open.

@@ -238,6 +238,7 @@ impl Worker {
             room: &|bytes| outbox.admit(bytes).filter(|_| !is_full),
             refuses_stream_options: self.refuses,
             calls: &mut self.calls,
+            caller: None,
             clock: &|| now,
             now,
         };

@@ -133,8 +133,8 @@ fn rule(
 }
 
 pub(super) fn route_tokens(path: &str, tokens: &RouteTokensConfig, errors: &mut Errors) -> RouteTokens {
-    if tokens.flat_charge.is_some_and(|charge| !(1..=MAX_TOKENS).contains(&charge)) {
-        errors.add(format!("{path}.flat_charge"), format!("must be from 1 to {MAX_TOKENS}"));
+    if tokens.flat_charge.is_some_and(|charge| charge > MAX_TOKENS) {
+        errors.add(format!("{path}.flat_charge"), format!("must be at most {MAX_TOKENS}"));
     }
     let cap_field = tokens.cap_field.as_deref().map(|name| (name, CapField::parse(name)));
     if let Some((name, None)) = cap_field {

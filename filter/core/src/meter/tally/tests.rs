@@ -125,6 +125,20 @@ fn a_worker_that_was_not_first_says_so_at_the_next_flush() {
 }
 
 #[test]
+fn drift_is_the_difference_in_thousandths_of_what_was_reported() {
+    for (counted, reported, expected) in [
+        (100, 100, Some(0)),
+        (99, 100, Some(10)),
+        (150, 100, Some(500)),
+        (0, 100, Some(1000)),
+        (5, 0, None),
+        (u64::MAX, 1, Some(u64::MAX)),
+    ] {
+        assert_eq!(apart(counted, reported), expected, "{counted} of {reported}");
+    }
+}
+
+#[test]
 fn a_histogram_keeps_so_many_values_and_no_more() {
     let (host, tally) = (ready(), Tally::default());
     for millis in 0..10_000 {

@@ -64,6 +64,7 @@ impl Book {
         }
         self.hold(&hold, now);
         self.holds = self.holds.saturating_add(1);
+        self.held = self.held.saturating_add(hold.tokens);
         Taken::Granted(hold)
     }
 

@@ -8,7 +8,6 @@ use super::looking::Looking;
 use super::prompt::{self, Meter, Prompt};
 use super::{Answer, Call, refusal};
 use crate::clock::UnixMillis;
-use crate::config::accounting::{FailureMode, UsageInjection};
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::cap::CapField;
@@ -17,7 +16,7 @@ use crate::llm::shape::Shape;
 use crate::meter::room::room_for;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
-use crate::policy::accounting::{Accounting, Accounts, RouteTokens};
+use crate::policy::accounting::{Accounting, Accounts, FailureMode, RouteTokens, UsageInjection};
 use crate::policy::route::Destination;
 use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
@@ -32,6 +31,8 @@ pub(super) const COUNTED_ABOVE: u64 = 32 * 1024;
 const READ_AT_ONCE: usize = 32 * 1024;
 /// One in so many prompts is counted although nothing asks for it, to see how far reports are off.
 const SAMPLE: u64 = 64;
+/// An answer whose length is only assumed must have this part of the limit at least, if not all.
+const LEAST_SHARE: u64 = 16;
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -41,7 +42,6 @@ pub(in crate::stream) struct Admission {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    started: UnixMillis,
     reader: RequestReader,
     /// Whether what was read can be what it must be.
     is_readable: bool,
@@ -61,7 +61,6 @@ pub(in crate::stream) struct Reserving {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    started: UnixMillis,
     /// The room that was promised for its record.
     room: Option<Room>,
     facts: Option<RequestFacts>,
@@ -71,6 +70,8 @@ pub(in crate::stream) struct Reserving {
     size: usize,
     /// How much is reserved for the answer, in tokens.
     for_output: u64,
+    /// All that is left for an answer whose length is only assumed, where the whole of that was too much.
+    most_output: Option<u64>,
     /// What control was asked.
     operation: Option<u64>,
 }
@@ -101,9 +102,11 @@ pub(in crate::stream) fn admit(
     if route.to == Destination::Quota {
         return Looking::begin(env, &forwarding.accounts, out);
     }
-    let (Some(accounting), Some(head)) = (&env.policy.accounting, head) else {
+    let (Some(accounting), Some(mut head)) = (&env.policy.accounting, head) else {
         return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
     };
+    // The tick's time is good enough for dates, not for how long a call takes.
+    head.started = (env.clock)();
     let call = match &head.kind {
         Kind::Call(call) => call,
         Kind::Opaque => return admit_opaque(env, route, forwarding, assertion, head, out),
@@ -132,7 +135,6 @@ pub(in crate::stream) fn admit(
         assertion,
         route,
         head,
-        started: env.now,
         reader,
         is_readable: true,
         meter,
@@ -174,13 +176,13 @@ fn admit_opaque(
                 route,
                 room,
                 head,
-                started: env.now,
                 facts: None,
                 encoding: Encoding::Cl100k,
                 prompt,
                 size: 0,
                 for_output: 0,
                 operation: None,
+                most_output: None,
             };
             Box::new(reserving).reserve(env, out)
         }
@@ -221,16 +223,23 @@ impl Admission {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.there = size;
+        self.name(env);
         self.take(env)?;
         if end { self.on_whole_body(env, out) } else { Ok((Stream::Counting(self), Flow::Pause)) }
     }
 
     /// A while has passed.
-    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &Env<'_>) -> Result<(Stream, Flow), Stop> {
+    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &mut Env<'_>) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         if env.now >= self.deadline {
             return Err(Stop::BodyLate);
         }
         Ok((Stream::Counting(self), Flow::Pause))
+    }
+
+    /// Says who it is, should he be refused.
+    fn name(&self, env: &mut Env<'_>) {
+        env.caller = Some(Rc::clone(&self.forwarding.identity));
     }
 
     /// Reads what has not been read, in pieces.
@@ -266,11 +275,10 @@ impl Admission {
         env: &mut Env<'_>,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
-        let Self {
-            forwarding, assertion, route, head, started, reader, is_readable, meter, body, read, ..
-        } = *self;
+        let Self { forwarding, assertion, route, head, reader, is_readable, meter, body, read, .. } = *self;
         let room = promised(env, accounting, route, &forwarding, &head)?;
         let facts = if is_readable { reader.finish().ok() } else { None };
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
@@ -281,7 +289,6 @@ impl Admission {
             assertion,
             route,
             head,
-            started,
             room,
             prompt: Prompt {
                 bound: facts.as_ref().map_or(0, RequestFacts::prompt_bound),
@@ -296,6 +303,7 @@ impl Admission {
             size: read,
             for_output: 0,
             operation: None,
+            most_output: None,
         });
         // The guess was wrong, or nothing is kept that could be counted later.
         if counted.is_none() && (meter.encoding().is_some() || reserving.prompt.body.is_none()) {
@@ -329,6 +337,7 @@ impl Reserving {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.operation = None;
+        env.caller = Some(Rc::clone(&self.forwarding.identity));
         let (route, for_output) = (self.route, self.for_output);
         match answered {
             Answered::Granted(hold) => self.go(env, Some(hold), for_output, out),
@@ -390,12 +399,24 @@ impl Reserving {
     }
 
     fn refused(
-        self: Box<Self>,
+        mut self: Box<Self>,
         env: &mut Env<'_>,
         refused: &Refused,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         let policy = env.policy;
+        // What is only assumed need not be had in full: nobody has asked for so long an answer.
+        if self.most_output.is_none() && self.facts.as_ref().is_some_and(|facts| facts.stated_cap().is_none())
+        {
+            if self.prompt.exact.is_none() {
+                self.count(env);
+            }
+            let left = refused.view.remaining.saturating_sub(self.prompt.known());
+            if left >= self.for_output.min(refused.view.limit / LEAST_SHARE).max(self.choices()) {
+                self.most_output = Some(left);
+                return self.reserve(env, out);
+            }
+        }
         if policy.is_shadow {
             out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
             return self.go(env, None, 0, out);
@@ -430,7 +451,10 @@ impl Reserving {
     /// What the answer may cost, by what the request states or by what is assumed.
     fn wanted_output(&self, accounting: &Accounting) -> u64 {
         match &self.facts {
-            Some(facts) => facts.output_bound(accounting.default_output),
+            Some(facts) => {
+                let most = self.most_output.unwrap_or(u64::MAX);
+                facts.output_bound(accounting.default_output).min(most)
+            }
             None => 0,
         }
     }
@@ -481,8 +505,7 @@ impl Reserving {
         if self.prompt.exact.is_some() {
             self.prompt.body = None;
         }
-        let Self { mut forwarding, assertion, route, head, started, room, facts, encoding, prompt, .. } =
-            *self;
+        let Self { mut forwarding, assertion, route, head, room, facts, encoding, prompt, .. } = *self;
         let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
@@ -494,7 +517,7 @@ impl Reserving {
                 Kind::Call(call) => call,
                 Kind::Opaque | Kind::Disguised => Shape::Unknown.into(),
             },
-            started,
+            started: head.started,
             shape,
             encoding,
             is_streamed: facts.as_ref().is_some_and(|facts| facts.stream),
@@ -509,6 +532,8 @@ impl Reserving {
             may_learn,
             asks_from: UnixMillis(0),
             operation: None,
+            grown: 0,
+            last_step: None,
             answer: Answer::default(),
         }));
         Ok(forward(env, route, forwarding, assertion.as_deref(), out))

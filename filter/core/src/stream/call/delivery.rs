@@ -110,9 +110,11 @@ impl Call {
         if let Passed::Replaced(bytes) = reader.push(chunk, end) {
             out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
         }
+        let bound = reader.output_bound();
         if self.answer.first_text.is_none() && reader.first_text_seen() {
             self.answer.first_text = Some((env.clock)());
         }
+        self.give_back(env, bound);
         match (self.answer.is_kept, end) {
             (false, _) => Flow::Continue,
             (true, false) => Flow::Pause,
@@ -145,20 +147,26 @@ impl Call {
         if env.now >= self.asks_from && reader.output_bound().saturating_add(ahead) > self.for_output {
             let most = reader.output_exact().saturating_add(ahead);
             let steps = |tokens: u64| tokens.div_ceil(step).saturating_mul(step);
-            // All that is missing, in whole steps; where that is too much, half of it, and so on.
-            let mut most_at_once = u64::MAX;
+            // All that is missing, in whole steps.
+            let mut most_at_once = self.last_step.take().unwrap_or(u64::MAX);
             for _ in 0..MOST_STEPS {
                 if most <= self.for_output || self.operation.is_some() {
                     break;
                 }
                 let by = steps(most.saturating_sub(self.for_output)).min(most_at_once);
                 match env.quota.grow(hold, by, env.now, env.windows) {
-                    Grown::Granted => self.for_output = self.for_output.saturating_add(by),
+                    Grown::Granted => {
+                        self.for_output = self.for_output.saturating_add(by);
+                        self.grown = self.grown.saturating_add(by);
+                    }
                     Grown::Ask(operation) => {
                         self.operation = Some(operation.id);
                         out.effect(Effect::AskLedger(operation));
                     }
-                    Grown::Refused(_) | Grown::Unavailable if by > step => most_at_once = steps(by / 2),
+                    // The last step is as long as what is left.
+                    Grown::Refused(refused) if (1..by).contains(&refused.view.remaining) => {
+                        most_at_once = refused.view.remaining;
+                    }
                     Grown::Refused(_) | Grown::Unavailable => {
                         if env.policy.is_shadow && self.asks_from == UnixMillis(0) {
                             out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
@@ -178,19 +186,34 @@ impl Call {
         reader.end_at(end);
     }
 
+    /// Before a chunk has been read, its bytes stand for its tokens, of which there are far fewer: once it has
+    /// passed, what the hold has grown by and does not need goes back. `said` is what the answer has at most.
+    fn give_back(&mut self, env: &mut Env<'_>, said: u64) {
+        let (Some(accounting), Some(hold)) = (&env.policy.accounting, &mut self.hold) else { return };
+        let step = accounting.default_output;
+        let surplus = self.for_output.saturating_sub(said.saturating_add(step)).min(self.grown);
+        if surplus >= step {
+            env.quota.shrink(hold, surplus);
+            self.grown = self.grown.saturating_sub(surplus);
+            self.for_output = self.for_output.saturating_sub(surplus);
+        }
+    }
+
     /// Control has answered, or will not. The next chunk that comes finds what there is.
     pub(in crate::stream) fn on_answer(&mut self, env: &mut Env<'_>, answered: Answered) {
         self.operation = None;
-        let Answered::Granted(more) = answered else {
-            self.asks_from = env.now.after(ASKS_AGAIN);
-            return;
-        };
-        match &mut self.hold {
-            Some(hold) => {
+        match (answered, &mut self.hold) {
+            (Answered::Granted(more), Some(hold)) => {
                 self.for_output = self.for_output.saturating_add(more.tokens());
+                self.grown = self.grown.saturating_add(more.tokens());
                 env.quota.join(hold, more);
             }
-            None => env.quota.settle(more, 0, env.now),
+            (Answered::Granted(more), None) => env.quota.settle(more, 0, env.now),
+            (Answered::Refused(refused), _) => {
+                self.last_step = Some(refused.view.remaining).filter(|left| *left > 0);
+                self.asks_from = env.now.after(ASKS_AGAIN);
+            }
+            (Answered::Unavailable | Answered::Done, _) => self.asks_from = env.now.after(ASKS_AGAIN),
         }
     }
 

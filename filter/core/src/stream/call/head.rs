@@ -1,6 +1,7 @@
 //! What a request's headers say about what it will cost, read before they go.
 
-use crate::headers::{Pairs, RequestHead, is_attach};
+use crate::clock::UnixMillis;
+use crate::headers::{Pairs, RequestHead, content_length, is_attach};
 use crate::llm::shape::{self, Shape};
 use crate::meter::DEFAULT_PROJECT;
 use crate::policy::accounting::RouteTokens;
@@ -27,6 +28,8 @@ pub(in crate::stream) enum Kind {
 #[derive(Clone, Debug)]
 pub(in crate::stream) struct CallHead {
     pub(super) kind: Kind,
+    /// When the request was let in; 0 until then.
+    pub(super) started: UnixMillis,
     /// What `X-Attach-Project` says, if it can be a label.
     pub(super) project: Box<str>,
     pub(super) request_id: Box<str>,
@@ -82,20 +85,16 @@ impl CallHead {
         };
         let mut this = Self {
             kind,
+            started: UnixMillis(0),
             project: DEFAULT_PROJECT.into(),
             request_id: Box::default(),
-            content_length: None,
+            content_length: content_length(pairs),
             is_encoded: false,
             is_bound: route.forward_credential && head.has_signature,
             accepts_coding: false,
         };
         for (name, value) in pairs {
             match (name.len(), name.as_str()) {
-                (14, "content-length") => {
-                    let length = core::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
-                    // Envoy's codec refuses what is no number; a number that is none is as large as can be.
-                    this.content_length = Some(length.unwrap_or(u64::MAX));
-                }
                 (16, "content-encoding") => {
                     this.is_encoded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
                 }

@@ -101,3 +101,39 @@ proptest! {
         }
     }
 }
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = |three: &[u8]| {
+        let number = (0..3).fold(0, |sum, at| sum << 8 | three.get(at).copied().map_or(0, usize::from));
+        (0..4).map(move |at| char::from(DIGITS[number >> (18 - 6 * at) & 63])).take(three.len() + 1)
+    };
+    let mut text: String = bytes.chunks(3).flat_map(digits).collect();
+    text.push_str(["", "==", "="][bytes.len() % 3]);
+    text
+}
+
+/// The checksums are those that tiktoken holds its downloads against.
+#[test]
+fn the_tables_hold_what_the_published_files_do() {
+    for (vocabulary, expected) in [
+        (&CL100K, "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"),
+        (&O200K, "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"),
+    ] {
+        let mut file = String::new();
+        let mut ranks = 0..;
+        let mut line = |token: &[u8]| file += &format!("{} {}\n", base64(token), ranks.next().unwrap());
+        let mut at = 0;
+        for token in all(vocabulary) {
+            // Tokens of one byte lie between the others.
+            let start = vocabulary.rank(token) as usize;
+            vocabulary.bytes[at..start].chunks(1).for_each(&mut line);
+            line(token);
+            at = start + token.len();
+        }
+        vocabulary.bytes[at..].chunks(1).for_each(&mut line);
+        let sum: String =
+            crate::crypto::sha256(&[file.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(sum, expected);
+    }
+}

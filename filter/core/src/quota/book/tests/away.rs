@@ -146,3 +146,38 @@ fn a_worker_that_was_cut_off_spends_nothing_of_a_lease_that_ran_out() {
     let entry = shared.entry(needs[0].key);
     assert_eq!(entry.used(limit.window, START + 200), 0);
 }
+
+#[test]
+fn answers_that_come_in_another_order_count_every_grant_once() {
+    let month = limit("month", 1000, Home::Control);
+    let needs = [need(&month, "alice")];
+    for (first_applied, first_answered) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let (shared, mut control) = (Shared::default(), Control::default());
+        let mut book = Book::new("a-0", false);
+        let operations = [100, 200].map(|tokens| asked(book.reserve(&needs, tokens, at(0.0), &shared)));
+        let apply = |control: &mut Control, which: usize| control.ask(&operations[which].body, at(0.1));
+        apply(&mut control, first_applied);
+        apply(&mut control, 1 - first_applied);
+        let mut holds = Vec::new();
+        for which in [first_answered, 1 - first_answered] {
+            let answer = apply(&mut control, which);
+            match book.answered(operations[which].id, &answer, at(0.2)) {
+                Answered::Granted(hold) => holds.push(hold),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(control.entries[&needs[0].key].held(START), 300);
+        // Nothing is left that control did not grant.
+        let operation = asked(book.reserve(&needs, 1, at(0.3), &shared));
+        assert_eq!(Request::parse(&operation.body).unwrap().accounts[0].need, 1);
+        book.abandon(operation.id);
+        for hold in holds {
+            book.settle(hold, 0, at(0.4));
+        }
+        let answer = control.ask(&operation.body, at(0.5));
+        let _ = book.answered(operation.id, &answer, at(0.5));
+        let operations = book.close(at(0.6), &shared);
+        control.serve(&mut book, operations, at(0.6));
+        assert_eq!(control.entries[&needs[0].key].held(START + 1), 0);
+    }
+}
