@@ -341,7 +341,9 @@ impl Reserving {
         let policy = env.policy;
         let Some(accounting) = &policy.accounting else { return Err(Stop::Fault) };
         let accounts = Rc::clone(&self.forwarding.accounts);
-        let model = self.facts.as_ref().and_then(|facts| facts.model.as_deref());
+        // Where two engines would read two models, every limit of a model's may be meant.
+        let facts = self.facts.as_ref().filter(|facts| !facts.is_model_unclear);
+        let model = facts.and_then(|facts| facts.model.as_deref());
         let needs: Vec<Need<'_>> = needs(accounting, &accounts, &self.head.project, model);
         let Some(smallest) = needs.iter().map(|need| need.limit.tokens).min() else {
             return self.go(env, None, 0, out);
