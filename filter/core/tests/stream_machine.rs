@@ -180,6 +180,7 @@ impl Worker {
             windows: &NoWindows,
             room: &|_| None,
             refuses_stream_options: false,
+            caller: None,
             calls: &mut 0,
             clock: &|| UnixMillis(0),
         };

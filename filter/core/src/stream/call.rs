@@ -54,6 +54,10 @@ pub(super) struct Call {
     asked_for_usage: bool,
     /// What control was asked for more, and has not answered.
     operation: Option<u64>,
+    /// By how much the hold has grown, in tokens.
+    grown: u64,
+    /// How much there was when a whole step was refused: what is asked for next.
+    last_step: Option<u64>,
     answer: Answer,
 }
 

@@ -152,6 +152,7 @@ impl Pending {
         if let Some(next) = next {
             match next {
                 Next::Verified(verified) => {
+                    env.caller = Some(Rc::clone(&verified.identity));
                     let (policy, route) = (env.policy, self.route);
                     if let Some(scope) = policy.missing_scope(&verified.identity, verified.source, route) {
                         return Err(Stop::Scope(scope.into()));
@@ -171,6 +172,7 @@ impl Pending {
         }
         let Some(verified) = &mut self.verified else { return Err(Stop::Fault) };
         verified.still_holds(env)?;
+        env.caller = Some(Rc::clone(&verified.identity));
         if !verified.body_is_good {
             let names_model =
                 self.route.to == Destination::Engine && env.policy.limits_models(&verified.identity);

@@ -210,16 +210,23 @@ impl Admission {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.there = size;
+        self.name(env);
         self.take(env)?;
         if end { self.on_whole_body(env, out) } else { Ok((Stream::Counting(self), Flow::Pause)) }
     }
 
     /// A while has passed.
-    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &Env<'_>) -> Result<(Stream, Flow), Stop> {
+    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &mut Env<'_>) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         if env.now >= self.deadline {
             return Err(Stop::BodyLate);
         }
         Ok((Stream::Counting(self), Flow::Pause))
+    }
+
+    /// Says who it is, should he be refused.
+    fn name(&self, env: &mut Env<'_>) {
+        env.caller = Some(Rc::clone(&self.forwarding.identity));
     }
 
     /// Reads what has not been read, in pieces.
@@ -251,6 +258,7 @@ impl Admission {
         env: &mut Env<'_>,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
         let Self { forwarding, assertion, route, head, room, reader, is_readable, meter, body, read, .. } =
@@ -312,6 +320,7 @@ impl Reserving {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.operation = None;
+        env.caller = Some(Rc::clone(&self.forwarding.identity));
         let (route, for_output) = (self.route, self.for_output);
         match answered {
             Answered::Granted(hold) => self.go(env, Some(hold), for_output, out),
@@ -497,6 +506,8 @@ impl Reserving {
             flat,
             asked_for_usage,
             operation: None,
+            grown: 0,
+            last_step: None,
             answer: Answer::default(),
         }));
         Ok(forward(env, route, forwarding, assertion.as_deref(), out))

@@ -106,9 +106,11 @@ impl Call {
         if let Passed::Replaced(bytes) = reader.push(chunk, end) {
             out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
         }
+        let bound = reader.output_bound();
         if self.answer.first_text.is_none() && reader.first_text_seen() {
             self.answer.first_text = Some((env.clock)());
         }
+        self.give_back(env, bound);
         match (self.answer.is_kept, end) {
             (false, _) => Flow::Continue,
             (true, false) => Flow::Pause,
@@ -145,13 +147,21 @@ impl Call {
         if reader.output_bound().saturating_add(ahead) > self.for_output {
             let most = reader.output_exact().saturating_add(ahead);
             let mut steps = 0;
+            let mut by = self.last_step.take().unwrap_or(step);
             while most > self.for_output && self.operation.is_none() && steps < MOST_STEPS {
                 steps += 1;
-                match env.quota.grow(hold, step, env.now, env.windows) {
-                    Grown::Granted => self.for_output = self.for_output.saturating_add(step),
+                match env.quota.grow(hold, by, env.now, env.windows) {
+                    Grown::Granted => {
+                        self.for_output = self.for_output.saturating_add(by);
+                        self.grown = self.grown.saturating_add(by);
+                    }
                     Grown::Ask(operation) => {
                         self.operation = Some(operation.id);
                         out.effect(Effect::AskLedger(operation));
+                    }
+                    // The last step is as long as what is left.
+                    Grown::Refused(refused) if (1..by).contains(&refused.view.remaining) => {
+                        by = refused.view.remaining;
                     }
                     Grown::Refused(_) | Grown::Unavailable => break,
                 }
@@ -160,17 +170,35 @@ impl Call {
         reader.end_at(Some(self.for_output));
     }
 
+    /// Before a chunk has been read, its bytes stand for its tokens, of which there are far fewer: once it has
+    /// passed, what the hold has grown by and does not need goes back. `said` is what the answer has at most.
+    fn give_back(&mut self, env: &mut Env<'_>, said: u64) {
+        let (Some(accounting), Some(hold)) = (&env.policy.accounting, &mut self.hold) else { return };
+        let step = accounting.default_output;
+        let surplus = self.for_output.saturating_sub(said.saturating_add(step)).min(self.grown);
+        if surplus >= step {
+            env.quota.shrink(hold, surplus);
+            self.grown = self.grown.saturating_sub(surplus);
+            self.for_output = self.for_output.saturating_sub(surplus);
+        }
+    }
+
     /// Control has answered, or will not. The next chunk that comes finds what there is.
     pub(in crate::stream) fn on_answer(&mut self, env: &mut Env<'_>, answered: Answered) {
         self.operation = None;
-        if let Answered::Granted(more) = answered {
-            match &mut self.hold {
-                Some(hold) => {
-                    self.for_output = self.for_output.saturating_add(more.tokens());
-                    env.quota.join(hold, more);
-                }
-                None => env.quota.settle(more, 0, env.now),
+        match (answered, &mut self.hold) {
+            (Answered::Granted(more), Some(hold)) => {
+                self.for_output = self.for_output.saturating_add(more.tokens());
+                self.grown = self.grown.saturating_add(more.tokens());
+                env.quota.join(hold, more);
             }
+            (Answered::Granted(more), None) => env.quota.settle(more, 0, env.now),
+            (Answered::Refused(refused), _) => {
+                let step = env.policy.accounting.as_ref().map_or(0, |accounting| accounting.default_output);
+                let left = refused.view.remaining;
+                self.last_step = Some(left).filter(|left| (1..step).contains(left));
+            }
+            (Answered::Unavailable | Answered::Done, _) => {}
         }
     }
 
