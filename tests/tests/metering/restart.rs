@@ -85,9 +85,12 @@ fn a_call_that_is_being_answered_when_the_gateway_is_stopped_comes_to_its_end() 
         });
         let down = scope.spawn(|| fixture.gateway.run(&["down"]));
         wait::until("the gateway to take nothing new", || {
-            fixture.gateway.pid("envoy").is_none().then_some(()).or_else(|| {
-                std::net::TcpStream::connect(fixture.gateway.address).is_err().then_some(())
-            })
+            fixture
+                .gateway
+                .pid("envoy")
+                .is_none()
+                .then_some(())
+                .or_else(|| std::net::TcpStream::connect(fixture.gateway.address).is_err().then_some(()))
         });
         gate.open();
         call.join().expect("an answer").expect(200);
