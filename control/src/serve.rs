@@ -6,6 +6,7 @@
 
 mod auth_config;
 mod keys;
+mod metrics;
 mod once;
 mod options;
 pub mod reply;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::policy::route::METRICS;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,6 +26,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::authorized_keys::AuthorizedKeys;
+use crate::outbox::Outbox;
 use crate::replay::ReplayStore;
 use crate::serving;
 use crate::signing::Keyring;
@@ -47,6 +50,17 @@ pub struct State {
     gateway: Arc<Keyring>,
     /// Where what may be used once is remembered; `None`: `REDIS_URL` is not set.
     replay: Option<ReplayStore>,
+    /// What has still to leave, where there is such a thing.
+    outbox: Option<Outbox>,
+    metrics: Arc<metrics::Metrics>,
+}
+
+impl State {
+    /// With the outbox that `/metrics` tells of.
+    #[must_use]
+    pub fn with_outbox(self, outbox: Outbox) -> Self {
+        Self { outbox: Some(outbox), ..self }
+    }
 }
 
 /// What the settings say and no request changes.
@@ -61,17 +75,8 @@ struct Fixed {
 
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
-const LATER: &[&str] = &[
-    "/a2a",
-    "/tasks/send",
-    "/tasks/status",
-    "/v1/logs",
-    "/v1/usage",
-    "/v1/quota/me",
-    "/mem",
-    "/metrics",
-    "/agents",
-];
+const LATER: &[&str] =
+    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/usage", "/v1/quota/me", "/mem", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -100,6 +105,7 @@ pub fn app(state: State) -> Router {
         .route("/.well-known/oauth-protected-resource", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/{*path}", get(resource::metadata))
+        .route(METRICS, get(metrics::read))
         .route("/internal/ping", get(ping))
         .route("/internal/authorized-keys", get(keys::authorized))
         .route("/internal/gateway-keys", get(keys::gateway))

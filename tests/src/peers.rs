@@ -1,5 +1,6 @@
 //! Real peers: processes of others that the tests talk to.
 
+mod prometheus;
 mod redis;
 mod scripts;
 
@@ -15,6 +16,7 @@ use crate::gateway::finish;
 use crate::request::Request;
 use crate::{env, ports, wait};
 
+pub use prometheus::Prometheus;
 pub use redis::Redis;
 pub use scripts::{AgentAuth, Mcp, node, python};
 

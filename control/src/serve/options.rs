@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use attach_core::secret::Secret;
 
+use super::metrics::Metrics;
 use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
+use crate::fetch::ClientError;
 use crate::replay::{BadUrl, ReplayStore};
 use crate::settings::{self, Settings};
 use crate::signing::{self, Keyring, Purpose};
@@ -37,6 +39,8 @@ pub struct Options {
     pub assertion_keys: PathBuf,
     /// The file with the keys of the gateway's tokens.
     pub gateway_keys: PathBuf,
+    /// `ADMIN_PORT`: where Envoy has the filter's metrics.
+    pub admin_port: u16,
 }
 
 /// Why there is no service.
@@ -49,6 +53,9 @@ pub enum OptionsError {
     /// `REDIS_URL`.
     #[error(transparent)]
     Redis(#[from] BadUrl),
+    /// The client that reads Envoy's statistics.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 impl Options {
@@ -81,6 +88,7 @@ impl Options {
             agents: agents.collect(),
             assertion_keys: secrets.join(Purpose::Assertions.file_name()),
             gateway_keys: secrets.join(Purpose::GatewayTokens.file_name()),
+            admin_port: settings.ports.admin,
         }
     }
 
@@ -102,6 +110,8 @@ impl Options {
             assertions: Arc::new(Keyring::open(self.assertion_keys, Purpose::Assertions, now)?),
             gateway: Arc::new(Keyring::open(self.gateway_keys, Purpose::GatewayTokens, now)?),
             replay: self.redis_url.as_ref().map(ReplayStore::new).transpose()?,
+            outbox: None,
+            metrics: Arc::new(Metrics::new(self.admin_port)?),
             fixed: Arc::new(Fixed {
                 auth_config: self.auth_config,
                 public_url: self.public_url,
