@@ -18,6 +18,7 @@ use crate::supervise::ports::reachable;
 mod access;
 pub mod date;
 pub mod keys;
+mod outbox;
 mod tokens;
 
 /// How far two clocks may be apart, in seconds, before it is worth a word. The filter allows for 60.
@@ -93,6 +94,7 @@ pub async fn examine(settings: &Settings) -> Result<Report, ClientError> {
     }
     checks.extend(access::checks(settings, &fetcher).await);
     checks.push(engine_check(settings, &fetcher).await);
+    checks.extend(outbox::checks(settings));
     checks.extend(tokens::checks(settings, &fetcher).await);
 
     let ports = &settings.ports;

@@ -57,11 +57,11 @@ impl Ledger {
         Self { store, outbox }
     }
 
-    /// Keeps a batch at `now` (milliseconds of Unix time), and answers the ids of what was set aside.
+    /// Keeps a batch at `now` (milliseconds of Unix time), and answers what was set aside.
     ///
     /// # Errors
     /// See [`Refused`]; the whole batch may be sent again.
-    pub async fn accept(&self, batch: Batch, now: u64) -> Result<Vec<String>, Refused> {
+    pub async fn accept(&self, batch: Batch, now: u64) -> Result<Vec<Bad>, Refused> {
         let limit = self.outbox.limit();
         let (rejected, queued) =
             self.store.write(move |connection| accept(connection, batch, now, limit)).await?;
@@ -80,13 +80,8 @@ impl Ledger {
     }
 }
 
-/// The ids of what was set aside, and whether events were put into the outbox.
-fn accept(
-    connection: &Connection,
-    batch: Batch,
-    now: u64,
-    limit: u64,
-) -> Result<(Vec<String>, bool), Refused> {
+/// What was set aside, and whether events were put into the outbox.
+fn accept(connection: &Connection, batch: Batch, now: u64, limit: u64) -> Result<(Vec<Bad>, bool), Refused> {
     let Batch { records, mut bad, undelivered } = batch;
     for record in &records {
         insert(connection, record)?;
@@ -107,7 +102,7 @@ fn accept(
     for bad in &bad {
         outbox::set_aside(connection, outbox::RECORD, &bad.key(), &bad.text, &bad.error, now)?;
     }
-    Ok((bad.into_iter().map(|bad| bad.id).collect(), queued))
+    Ok((bad, queued))
 }
 
 const COLUMNS: &str = "id, at, user, agent, project, model, credential, request_id, status, milliseconds, \

@@ -9,15 +9,19 @@ mod keys;
 mod metrics;
 mod once;
 mod options;
+mod quota;
+mod records;
 pub mod reply;
 mod resource;
 mod token;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use attach_core::policy::route::METRICS;
+use attach_core::quota::wire;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,10 +30,14 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::authorized_keys::AuthorizedKeys;
-use crate::outbox::Outbox;
+use crate::clock::unix_now_millis;
+use crate::ledger::{self, Ledger};
+use crate::outbox::{self, Delivery, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::ReplayStore;
 use crate::serving;
 use crate::signing::Keyring;
+use crate::store::Store;
 use crate::trust::{Caller, FromFilter, Stranger};
 
 pub use auth_config::AuthConfig;
@@ -50,17 +58,17 @@ pub struct State {
     gateway: Arc<Keyring>,
     /// Where what may be used once is remembered; `None`: `REDIS_URL` is not set.
     replay: Option<ReplayStore>,
-    /// What has still to leave, where there is such a thing.
-    outbox: Option<Outbox>,
+    /// What must not be forgotten.
+    store: Store,
+    /// What calls did cost.
+    ledger: Ledger,
+    /// What is left of limits.
+    quotas: Quotas,
+    /// What must leave for OpenMeter and has not.
+    outbox: Outbox,
+    /// OpenMeter; `None`: `USAGE_METERING` is something else.
+    openmeter: Option<Receiver>,
     metrics: Arc<metrics::Metrics>,
-}
-
-impl State {
-    /// With the outbox that `/metrics` tells of.
-    #[must_use]
-    pub fn with_outbox(self, outbox: Outbox) -> Self {
-        Self { outbox: Some(outbox), ..self }
-    }
 }
 
 /// What the settings say and no request changes.
@@ -76,7 +84,7 @@ struct Fixed {
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
 const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/usage", "/v1/quota/me", "/mem", "/agents"];
+    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -110,6 +118,10 @@ pub fn app(state: State) -> Router {
         .route("/internal/authorized-keys", get(keys::authorized))
         .route("/internal/gateway-keys", get(keys::gateway))
         .route("/internal/replay", post(once::first))
+        .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
+        .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
+        .route("/internal/health", get(records::health))
+        .route("/v1/usage", get(usage::own))
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)
@@ -128,7 +140,43 @@ pub async fn serve(
 ) -> Result<(), serving::Error> {
     let listener = serving::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port, "CONTROL_PORT").await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    serving::run(listener, app(state), shutdown).await
+    let background = Background::start(&state).await;
+    let served = serving::run(listener, app(state), shutdown).await;
+    background.stop().await;
+    served
+}
+
+/// What the service does without being asked.
+struct Background {
+    delivery: Option<outbox::Running>,
+    prune: tokio::task::JoinHandle<()>,
+}
+
+impl Background {
+    /// Begins; OpenMeter may be down.
+    async fn start(state: &State) -> Self {
+        let delivery = state.openmeter.clone();
+        let delivery =
+            delivery.map(|to| Delivery::new(state.outbox.clone(), to, outbox::Pace::default()).start());
+        if delivery.is_none() {
+            let waiting = state.outbox.health(unix_now_millis()).await.unwrap_or_default().outbox;
+            if waiting > 0 {
+                tracing::warn!(
+                    waiting,
+                    "events wait for OpenMeter: they leave with USAGE_METERING=openmeter"
+                );
+            }
+        }
+        Self { delivery, prune: tokio::spawn(ledger::prune(state.store.clone())) }
+    }
+
+    /// Ends all of it. What has not left is on the disk.
+    async fn stop(self) {
+        self.prune.abort();
+        if let Some(delivery) = self.delivery {
+            delivery.stop().await;
+        }
+    }
 }
 
 /// Whether the filter's secret is this service's.

@@ -9,15 +9,13 @@ use std::time::{Duration, SystemTime};
 use attach_core::clock::UnixMillis;
 use attach_core::crypto::{Hash, HostVerifier};
 use attach_core::keys::discovery::Target;
+use attach_core::meter::instrument::{Kind, MetricHost};
 use attach_core::reply::LocalReply;
 use attach_core::secret::Secret;
 use attach_core::stamp::CONTROL_SECRET;
 use attach_core::stream::Question;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
-
-/// More than Envoy buffers of a request by default, in bytes.
-const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// The wall clock.
 pub(crate) fn now() -> UnixMillis {
@@ -89,41 +87,140 @@ pub(crate) fn act_for(context: u32) -> bool {
 
 /// Starts fetching something; `None` if the host does not take the call. `secret` is for control's own.
 pub(crate) fn fetch(target: &Target, secret: Option<&Secret>, timeout: Duration) -> Option<u32> {
-    call("GET", target, ("accept", "application/json"), secret, None, timeout)
+    call("GET", target, &[("accept", b"application/json")], secret, None, timeout)
 }
 
 /// Starts asking something, for the effective context; `None` if the host does not take the call.
 pub(crate) fn ask(question: &Question, secret: &Secret) -> Option<u32> {
     let secret = question.with_secret.then_some(secret);
-    let kind = ("content-type", question.content_type);
-    call("POST", &question.target, kind, secret, Some(&question.body), question.timeout)
+    let kind = ("content-type", question.content_type.as_bytes());
+    call("POST", &question.target, &[kind], secret, Some(&question.body), question.timeout)
+}
+
+/// Starts telling somebody something; `None` if the host does not take the call. `secret` is for control's
+/// own, `authorization` for who has a key of its own.
+pub(crate) fn post(
+    target: &Target,
+    content_type: &str,
+    authorization: Option<&Secret>,
+    secret: Option<&Secret>,
+    body: &[u8],
+    timeout: Duration,
+) -> Option<u32> {
+    let mut headers = vec![("content-type", content_type.as_bytes())];
+    headers.extend(authorization.map(|value| ("authorization", value.expose())));
+    call("POST", target, &headers, secret, Some(body), timeout)
 }
 
 fn call(
     method: &str,
     target: &Target,
-    header: (&str, &str),
+    more: &[(&str, &[u8])],
     secret: Option<&Secret>,
     body: Option<&[u8]>,
     timeout: Duration,
 ) -> Option<u32> {
     let mut headers = vec![
-        (":method", method),
-        (":scheme", &*target.scheme),
-        (":authority", &*target.authority),
-        (":path", &*target.path),
-        header,
+        (":method", method.as_bytes()),
+        (":scheme", target.scheme.as_bytes()),
+        (":authority", target.authority.as_bytes()),
+        (":path", target.path.as_bytes()),
     ];
-    if let Some(secret) = secret {
-        // It was found to be hexadecimal when the configuration was read.
-        headers.push((CONTROL_SECRET, core::str::from_utf8(secret.expose()).unwrap_or_default()));
-    }
-    hostcalls::dispatch_http_call(&target.cluster, headers, body, Vec::new(), timeout).ok()
+    headers.extend_from_slice(more);
+    headers.extend(secret.map(|secret| (CONTROL_SECRET, secret.expose())));
+    // Whatever stands there was found to be ASCII when the configuration was read.
+    let headers = headers.iter().map(|(name, value)| (*name, str::from_utf8(value).unwrap_or_default()));
+    hostcalls::dispatch_http_call(&target.cluster, headers.collect(), body, Vec::new(), timeout).ok()
 }
 
-/// The request's body, as far as the host has kept it; never more than the filter lets it keep.
-pub(crate) fn request_body() -> Vec<u8> {
-    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_BODY).ok().flatten().unwrap_or_default()
+/// A part of the request's body, as far as the host has kept it.
+pub(crate) fn request_body(start: usize, size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpRequestBody, start, size).ok().flatten().unwrap_or_default()
+}
+
+/// Puts another body into the request, in place of what the host has kept, which is so large.
+pub(crate) fn replace_request_body(size: usize, body: &[u8]) {
+    let _ = hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, body);
+}
+
+/// All response headers, in one call.
+pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default()
+}
+
+/// The part of the response's body that is passing.
+pub(crate) fn response_body(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// Puts other bytes in place of the part of the response's body that is passing, which is so large.
+pub(crate) fn replace_response_body(size: usize, body: &[u8]) {
+    let _ = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, size, body);
+}
+
+/// Removes all response headers of a name.
+pub(crate) fn remove_response_header(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
+}
+
+/// Breaks the stream of the effective context off.
+pub(crate) fn reset_stream() {
+    let _ = hostcalls::reset_http_response();
+}
+
+/// Writes something for the access log: Envoy prints it as `%FILTER_STATE(wasm.<name>:PLAIN)%`.
+pub(crate) fn log_value(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
+/// Random bytes; `None` if the host has none, which no Envoy lacks.
+pub(crate) fn random() -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
+
+/// The VM's memory, in bytes.
+pub(crate) fn memory() -> u64 {
+    #[cfg(target_arch = "wasm32")]
+    let pages = core::arch::wasm32::memory_size::<0>();
+    #[cfg(not(target_arch = "wasm32"))]
+    let pages = 0_usize;
+    u64::try_from(pages).unwrap_or(u64::MAX).saturating_mul(65_536)
+}
+
+/// The root that asked for time when it was to go needs no more. Only to be called then.
+pub(crate) fn done() {
+    let _ = hostcalls::done();
+}
+
+/// The host's metrics. The host lacks none of them, so that the SDK's functions do not panic.
+pub(crate) struct EnvoyMetrics;
+
+impl MetricHost for EnvoyMetrics {
+    fn define(&self, kind: Kind, name: &str) -> Option<u32> {
+        let kind = match kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        hostcalls::define_metric(kind, name).ok()
+    }
+
+    fn add(&self, metric: u32, amount: u64) {
+        let _ = hostcalls::increment_metric(metric, i64::try_from(amount).unwrap_or(i64::MAX));
+    }
+
+    fn record(&self, metric: u32, value: u64) {
+        let _ = hostcalls::record_metric(metric, value);
+    }
+
+    fn shared(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+        shared(key)
+    }
+
+    fn set_shared(&self, key: &str, value: &[u8], version: Option<u32>) -> bool {
+        set_shared(key, value, version)
+    }
 }
 
 /// A counter by its name; `None` if the host has none to give.

@@ -13,12 +13,16 @@ use attach_core::config::compile::compile;
 use attach_core::keys::discovery::{self, Target};
 use attach_core::keys::jwk;
 use attach_core::keys::turn::{FETCH_TIMEOUT, Record, Turn};
+use attach_core::meter::tally::Callout;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
+use crate::courier::Courier;
 use crate::host;
+use crate::metrics::Metrics;
 use crate::shared::{SharedKeys, SharedUses};
 use crate::stream::Stream;
+use crate::windows::Windows;
 use crate::worker::Worker;
 
 /// How often a worker looks at what all share. A request that waits for keys waits that much longer.
@@ -31,6 +35,12 @@ pub(crate) struct Root {
     shared: Vec<SharedKeys>,
     /// Fetches under way, by callout; at most one per issuer.
     fetches: BTreeMap<u32, Fetch>,
+    /// What outlives a configuration: records that have not arrived, and counts.
+    out: Option<(Rc<Courier>, Rc<Metrics>)>,
+    /// Workers of earlier configurations, while streams of theirs are open or they owe control word.
+    retired: Vec<Rc<Worker>>,
+    /// It was told to go and has something left to tell: when it goes at the latest.
+    leaves_by: Option<UnixMillis>,
 }
 
 /// A callout that has not been answered.
@@ -49,7 +59,15 @@ enum What {
 
 impl Root {
     pub(crate) fn new(context: u32) -> Self {
-        Self { context, worker: None, shared: Vec::new(), fetches: BTreeMap::new() }
+        Self {
+            context,
+            worker: None,
+            shared: Vec::new(),
+            fetches: BTreeMap::new(),
+            out: None,
+            retired: Vec::new(),
+            leaves_by: None,
+        }
     }
 
     /// Follows what all workers share of one issuer, and fetches if it is this worker's turn.
@@ -127,11 +145,40 @@ impl Root {
     }
 
     fn failed(&self, worker: &Worker, issuer: usize, turn: Record, problem: &str) {
+        worker.metrics.callout_failed(Callout::Keys);
         if let (Some(shared), Some(source)) = (self.shared.get(issuer), worker.policy.sources.get(issuer)) {
             shared.set_record(&turn.failed(), None);
             let name = &source.name;
             host::log(LogLevel::Warn, &format!("keys of {name}: {problem}; the last good set stays"));
         }
+    }
+}
+
+/// How long a root that is told to go may take to deliver what it has.
+const LEAVE_WITHIN: Duration = Duration::from_secs(30);
+
+impl Root {
+    /// The way out, made when it is first needed; `None` if the host gives no random bytes.
+    fn out(&mut self) -> Option<(Rc<Courier>, Rc<Metrics>)> {
+        if self.out.is_none() {
+            let nonce = host::random()?;
+            self.out = Some((Rc::new(Courier::new(nonce, self.context)), Rc::new(Metrics::new(nonce))));
+        }
+        self.out.clone()
+    }
+
+    /// The last word of a root that was told to go, when it has nothing left or no more time.
+    fn leave(&mut self, worker: &Worker, now: UnixMillis) {
+        self.leaves_by = None;
+        worker.metrics.close(now);
+        let left = worker.courier.len();
+        if left > 0 {
+            host::log(
+                LogLevel::Error,
+                &format!("usage records: {left} could not be delivered before the end"),
+            );
+        }
+        host::done();
     }
 }
 
@@ -146,6 +193,23 @@ fn answer(size: usize, max: usize) -> Result<Vec<u8>, String> {
 }
 
 impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        let Some((courier, metrics)) = &self.out else { return true };
+        let now = host::now();
+        if let Some(worker) = &self.worker {
+            worker.set_now(now);
+            worker.return_limits();
+        }
+        if courier.is_empty() && !self.worker.as_ref().is_some_and(|worker| worker.owes_limits()) {
+            metrics.close(now);
+            return true;
+        }
+        // Ticks and answers go on until it says that it is done.
+        courier.close();
+        self.leaves_by = Some(now.after(LEAVE_WITHIN));
+        false
+    }
+
     fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
         let Some(worker) = self.worker.clone() else { return };
         if let Some(Fetch { issuer, turn, what }) = self.fetches.remove(&callout) {
@@ -154,6 +218,14 @@ impl Context for Root {
                 What::Keys => self.fetched(&worker, issuer, turn, body_size),
             }
             worker.wake();
+            return;
+        }
+        if worker.courier.answered(&worker.policy, &worker.metrics, callout, body_size) {
+            return;
+        }
+        if worker.ledger_answered(callout, body_size)
+            || self.retired.iter().any(|old| old.ledger_answered(callout, body_size))
+        {
             return;
         }
         // A stream's question that was asked in a tick comes back here.
@@ -165,6 +237,13 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match compile(&host::configuration(size), &|name| std::env::var(name).ok()) {
             Ok(policy) => {
+                let Some((courier, metrics)) = self.out() else {
+                    host::log(LogLevel::Error, "configuration refused: the host gives no random bytes");
+                    return false;
+                };
+                courier.set_route(policy.metering.route);
+                metrics.set_max_series(policy.metering.max_series);
+                metrics.prepare();
                 let uses = SharedUses::new(&policy.control_secret);
                 self.shared = policy.sources.iter().map(SharedKeys::of).collect();
                 // Answers to what the configuration before this one asked are about its issuers.
@@ -174,7 +253,11 @@ impl RootContext for Root {
                 {
                     SharedUses::prepare();
                 }
-                self.worker = Some(Rc::new(Worker::new(policy, uses, self.context)));
+                if policy.accounting.as_ref().is_some_and(|accounting| !accounting.limits.is_empty()) {
+                    Windows::prepare();
+                }
+                let worker = Rc::new(Worker::new(policy, uses, self.context, courier, metrics));
+                self.retired.extend(self.worker.replace(worker));
                 // Calls cannot be made before the first tick.
                 host::tick_every(TICK);
                 true
@@ -196,9 +279,30 @@ impl RootContext for Root {
             self.follow(&worker, issuer, now);
         }
         worker.wake();
+        worker.look_after_limits();
+        self.retired.retain(|old| {
+            old.set_now(now);
+            old.look_after_limits();
+            let is_alone = Rc::strong_count(old) == 1;
+            if is_alone {
+                old.return_limits();
+            }
+            !is_alone || old.owes_limits()
+        });
+        worker.courier.tick(&worker.policy, &worker.metrics);
+        if worker.metrics.tick(worker.courier.len(), now) {
+            worker.courier.ask_health(&worker.policy);
+        }
+        let is_done = worker.courier.is_empty() && !worker.owes_limits();
+        if self.leaves_by.is_some_and(|by| now >= by || is_done) {
+            self.leave(&worker, now);
+        }
     }
 
     fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        if let Some((_, metrics)) = &self.out {
+            metrics.serving();
+        }
         Some(Box::new(Stream::new(context, self.worker.clone())))
     }
 

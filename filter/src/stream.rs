@@ -23,6 +23,16 @@ impl Stream {
         Self { context, worker, machine: SharedMachine::default() }
     }
 
+    fn reads_response(&self) -> bool {
+        self.machine.try_borrow().is_ok_and(|machine| machine.reads_response())
+    }
+
+    fn close(&self) {
+        if let Some(worker) = &self.worker {
+            worker.close(self.context, &self.machine);
+        }
+    }
+
     fn drive(&self, input: Input<'_>) -> Action {
         match &self.worker {
             Some(worker) => worker.drive(self.context, &self.machine, input),
@@ -36,15 +46,15 @@ impl Stream {
 
 impl Context for Stream {
     fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
-        if let Some(worker) = &self.worker {
+        if let Some(worker) = &self.worker
+            && !worker.ledger_answered(callout, body_size)
+        {
             worker.answered(callout, body_size);
         }
     }
 
     fn on_done(&mut self) -> bool {
-        if let Ok(mut machine) = self.machine.try_borrow_mut() {
-            machine.close();
-        }
+        self.close();
         true
     }
 }
@@ -62,10 +72,25 @@ impl HttpContext for Stream {
         self.drive(Input::RequestTrailers(&host::request_trailers()))
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        let Some(worker) = &self.worker else { return Action::Continue };
+        // What returns data costs, so only calls pay for it.
+        let headers = if self.reads_response() { host::response_headers() } else { Vec::new() };
+        worker.drive(self.context, &self.machine, Input::ResponseHeaders(&headers, end_of_stream))
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         match &self.worker {
-            Some(worker) => worker.drive(self.context, &self.machine, Input::ResponseHeaders),
-            None => Action::Continue,
+            Some(worker) if self.reads_response() => {
+                let chunk = if size > 0 { host::response_body(size) } else { Vec::new() };
+                worker.drive(self.context, &self.machine, Input::ResponseBody(&chunk, end_of_stream))
+            }
+            _ => Action::Continue,
         }
+    }
+
+    /// Before the access log is written, which may print what a call has cost.
+    fn on_log(&mut self) {
+        self.close();
     }
 }

@@ -12,6 +12,10 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp;
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
@@ -22,6 +26,14 @@ use serde_json::{Value, json};
 use crate::cases::{AUTHORITY, Verdict, World};
 use crate::mint::encode;
 use crate::sent::Sent;
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 /// A worker of the filter that has all keys there are and will get no others.
 pub struct Native {
@@ -120,8 +132,17 @@ impl Native {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.once,
-            body: &|| body.clone(),
+            body: &|start, size| {
+                let body = &body;
+                body.iter().skip(start).take(size).copied().collect()
+            },
             now: self.now,
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            room: &|_| None,
+            refuses_stream_options: false,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
         let mut machine = Machine::default();
         let mut noted = Noted::default();

@@ -1,5 +1,6 @@
 //! The task that empties the queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -89,11 +90,13 @@ impl Delivery {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             // A batch that was begun is not torn off here but by `Running::stop`.
-            while !*stopped.borrow() {
+            let filled = Arc::clone(&self.outbox.filled);
+            loop {
                 let pause = self.step().await;
-                let filled = std::sync::Arc::clone(&self.outbox.filled);
                 tokio::select! {
-                    _ = stopped.changed() => {}
+                    biased;
+                    // Told to end, or nobody is left who could tell.
+                    _ = stopped.changed() => return,
                     () = tokio::time::sleep(pause.length()) => {}
                     // What comes does not make a receiver well that is not.
                     () = filled.notified(), if matches!(pause, Pause::Empty) => {}
@@ -129,7 +132,7 @@ impl Delivery {
             Verdict::Delivered => {
                 self.recovered();
                 if batch.last > self.suspect {
-                    self.size = self.size.saturating_mul(2).min(MAX_EVENTS);
+                    self.grow();
                 }
                 self.delivered = Some((batch.first, batch.last));
                 remove(&store, batch.first, batch.last).await?;
@@ -147,21 +150,25 @@ impl Delivery {
                 aside(&store, batch.first, why).await?;
                 self.recovered();
                 if batch.last >= self.suspect {
-                    self.size = self.size.saturating_mul(2);
+                    self.grow();
                 }
                 Ok(Pause::None)
             }
             Verdict::Later(why, after) => {
                 let pause = self.failed(&why, after);
-                note(&store, batch.first, why, pause.length()).await?;
+                note(&store, batch.first, why, pause.length()).await;
                 Ok(pause)
             }
             Verdict::Misconfigured(why) => {
                 let pause = self.failed(&why, self.pace.longest);
-                note(&store, batch.first, why, pause.length()).await?;
+                note(&store, batch.first, why, pause.length()).await;
                 Ok(pause)
             }
         }
+    }
+
+    fn grow(&mut self) {
+        self.size = self.size.saturating_mul(2).min(MAX_EVENTS);
     }
 
     /// A pause, at least so long; the reason is told once for as long as it stays the same.
@@ -269,15 +276,16 @@ async fn aside(store: &Store, seq: i64, why: String) -> Result<(), store::Error>
         .await
 }
 
-/// Writes at the oldest event why it has not left, for whoever looks at the queue.
-async fn note(store: &Store, seq: i64, why: String, pause: Duration) -> Result<(), store::Error> {
+/// Writes at the oldest event why it has not left, for whoever looks at the queue; nothing hangs on it.
+async fn note(store: &Store, seq: i64, why: String, pause: Duration) {
     const NOTE: &str = "UPDATE outbox SET attempts = attempts + 1, error = ?, next_at = ? WHERE seq = ?";
     let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     let next_at = unix_now_millis().saturating_add(pause);
-    store
-        .write(move |connection| {
-            connection.prepare_cached(NOTE)?.execute((why, next_at, seq))?;
-            Ok(())
-        })
-        .await
+    let noted = store.write(move |connection| {
+        connection.prepare_cached(NOTE)?.execute((why, next_at, seq))?;
+        Ok::<_, store::Error>(())
+    });
+    if let Err(error) = noted.await {
+        tracing::debug!(%error, "why usage events wait could not be written down");
+    }
 }

@@ -77,7 +77,10 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
-        accounting: Some(write.accounting()),
+        accounting: Some(AccountingConfig {
+            chat_is_openai: resolved.engine.rewrite_chat,
+            ..write.accounting()
+        }),
         metrics_scope: settings.accounting.metrics_scope.clone(),
         control: ControlConfig {
             secret_env: CONTROL_SECRET_ENV.to_owned(),
@@ -149,6 +152,7 @@ impl Writer<'_> {
             consistency: accounting.consistency,
             failure_mode: accounting.failure_mode,
             usage_injection: accounting.usage_injection,
+            count_all: accounting.count_all,
             usage_headers: accounting.usage_headers,
             log_usage: accounting.log_usage,
             usage_metrics: accounting.metering == Metering::Prometheus,

@@ -57,22 +57,18 @@ impl Metrics {
         Ok(Self { envoy: envoy::Statistics::new(admin_port)?, turns: Semaphore::new(AT_ONCE) })
     }
 
-    async fn page(&self, outbox: Option<&Outbox>) -> Result<String, Error> {
+    async fn page(&self, outbox: &Outbox) -> Result<String, Error> {
         // `turns` is never closed.
         let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(Error::Busy)?;
-        let health = match outbox {
-            Some(outbox) => Some(outbox.health(unix_now_millis()).await?),
-            None => None,
-        };
-        let own = Own { version: env!("CARGO_PKG_VERSION"), outbox: health };
+        let own = Own { version: env!("CARGO_PKG_VERSION"), outbox: outbox.health(unix_now_millis()).await? };
         Ok(self.envoy.read(Rewriter::new(&own)).await?)
     }
 }
 
 /// `GET /metrics`. Which callers may read it (`METRICS_SCOPE`) the filter has seen to.
 pub(super) async fn read(_: Caller, extract::State(state): extract::State<State>) -> Response {
-    match state.metrics.page(state.outbox.as_ref()).await {
+    match state.metrics.page(&state.outbox).await {
         Ok(page) => {
             let headers = [
                 (header::CONTENT_TYPE, CONTENT_TYPE),

@@ -9,10 +9,14 @@ use attach_core::secret::Secret;
 use super::metrics::Metrics;
 use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
-use crate::fetch::ClientError;
+use crate::fetch::{self, ClientError};
+use crate::ledger::Ledger;
+use crate::outbox::{self, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
-use crate::settings::{self, Settings};
+use crate::settings::{self, OpenMeter, Settings};
 use crate::signing::{self, Keyring, Purpose};
+use crate::store::{self, OpenError, Store};
 
 /// Everything the service is told. Making it touches nothing; its `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -39,6 +43,14 @@ pub struct Options {
     pub assertion_keys: PathBuf,
     /// The file with the keys of the gateway's tokens.
     pub gateway_keys: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+    /// `USAGE_METERING=openmeter`: where events go.
+    pub openmeter: Option<OpenMeter>,
+    /// How many events may wait for OpenMeter.
+    pub outbox_limit: u64,
+    /// `SSL_CERT_FILE`.
+    pub ssl_cert_file: Option<PathBuf>,
     /// `ADMIN_PORT`: where Envoy has the filter's metrics.
     pub admin_port: u16,
 }
@@ -53,7 +65,10 @@ pub enum OptionsError {
     /// `REDIS_URL`.
     #[error(transparent)]
     Redis(#[from] BadUrl),
-    /// The client that reads Envoy's statistics.
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -88,12 +103,16 @@ impl Options {
             agents: agents.collect(),
             assertion_keys: secrets.join(Purpose::Assertions.file_name()),
             gateway_keys: secrets.join(Purpose::GatewayTokens.file_name()),
+            database: settings.state_dir.join(store::FILE_NAME),
+            openmeter: settings.accounting.openmeter().cloned(),
+            outbox_limit: outbox::LIMIT,
+            ssl_cert_file: settings.ssl_cert_file.clone(),
             admin_port: settings.ports.admin,
         }
     }
 
-    /// The service's state at `now` (seconds of Unix time). Key files that are missing are made. Must be
-    /// called within a Tokio runtime.
+    /// The service's state at `now` (seconds of Unix time). Key files and a database that are missing are made;
+    /// nothing is asked of another machine. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// See [`OptionsError`].
@@ -104,13 +123,24 @@ impl Options {
                  never set it where others can reach the gateway"
             );
         }
+        let store = Store::open(&self.database)?;
+        let outbox = Outbox::new(store.clone(), self.outbox_limit);
+        let receiver = |to: OpenMeter| {
+            let authorities = fetch::authorities::find(self.ssl_cert_file.as_deref());
+            let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
+            Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
+        };
         Ok(State {
+            ledger: Ledger::new(store.clone(), outbox.clone()),
+            quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
+            store,
+            outbox,
+            openmeter: self.openmeter.map(receiver).transpose()?,
             secret: Arc::new(self.secret),
             authorized: Arc::new(AuthorizedKeys::new(self.authorized_keys)),
             assertions: Arc::new(Keyring::open(self.assertion_keys, Purpose::Assertions, now)?),
             gateway: Arc::new(Keyring::open(self.gateway_keys, Purpose::GatewayTokens, now)?),
             replay: self.redis_url.as_ref().map(ReplayStore::new).transpose()?,
-            outbox: None,
             metrics: Arc::new(Metrics::new(self.admin_port)?),
             fixed: Arc::new(Fixed {
                 auth_config: self.auth_config,

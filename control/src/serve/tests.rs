@@ -1,3 +1,5 @@
+mod accounts;
+
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
 use axum::body::Body;
@@ -33,6 +35,10 @@ pub(super) fn options(folder: &Path) -> Options {
         gateway_keys: folder.join("gateway-keys.json"),
         // Nobody is there.
         admin_port: 1,
+        database: folder.join("control.db"),
+        openmeter: None,
+        outbox_limit: 1000,
+        ssl_cert_file: None,
     }
 }
 
@@ -95,6 +101,8 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         "/internal/anything",
         "/internal/authorized-keys",
         "/internal/gateway-keys",
+        "/internal/health",
+        "/v1/usage",
         "/auth/token",
         "/mem/",
         "/mem/events",

@@ -32,6 +32,8 @@ pub struct Accounting {
     pub failure_mode: FailureMode,
     /// `USAGE_INJECTION`.
     pub usage_injection: UsageInjection,
+    /// `QUOTA_COUNT_ALL`.
+    pub count_all: bool,
     /// `USAGE_HEADERS`.
     pub usage_headers: bool,
     /// `LOG_USAGE`.
@@ -121,6 +123,7 @@ impl Default for Accounting {
             consistency: Consistency::default(),
             failure_mode: FailureMode::default(),
             usage_injection: UsageInjection::default(),
+            count_all: false,
             usage_headers: false,
             log_usage: false,
             metering: Metering::default(),

@@ -37,6 +37,7 @@ pub const KNOWN: &[&str] = &[
     "OPENMETER_API_KEY",
     "OPENMETER_URL",
     "METRICS_SCOPE",
+    "QUOTA_COUNT_ALL",
     "USAGE_HEADERS",
     "LOG_USAGE",
     "A2A_TARGETS",

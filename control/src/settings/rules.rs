@@ -6,6 +6,7 @@
 use attach_core::authn::claims::is_scope;
 use attach_core::authn::gateway::is_mapped_header;
 use attach_core::authn::httpsig::Component;
+use attach_core::llm::request::cap::CapField;
 
 use super::problem::shown;
 
@@ -64,13 +65,14 @@ pub(crate) fn limit_name(text: &str) -> Result<(), String> {
     }
 }
 
-/// A member of a request's body.
-pub(crate) fn field(text: &str) -> Result<(), String> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if !text.is_empty() && text.len() <= 64 && text.bytes().all(good) {
-        Ok(())
-    } else {
-        Err(format!("{} is no field: letters, digits and '_', for example max_tokens", shown(text)))
+/// A member of a request's body by which engines cap their answers.
+pub(crate) fn cap_field(text: &str) -> Result<(), String> {
+    match CapField::parse(text) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{} caps no engine's answers; max_completion_tokens or options.num_predict do",
+            shown(text)
+        )),
     }
 }
 
@@ -147,7 +149,11 @@ mod tests {
                 ],
             ),
             (limit_name, &["minute", "trial-day_2"], &["", "Minute", "a b", "a;b", "a\"", "é"]),
-            (field, &["max_tokens", "maxTokens"], &["", "a.b", "a-b", "a b", "a\""]),
+            (
+                cap_field,
+                &["max_tokens", "options.num_predict"],
+                &["", "max_tokens_please", "options.max", "a-b", "a b"],
+            ),
             (beginning, &["alice", "key:*", "*"], &["", "*a", "a*b", "**", "a\n"]),
         ] {
             for text in good {

@@ -94,11 +94,9 @@ async fn many_writes_at_once_are_few_transactions_and_a_failed_one_takes_no_othe
 async fn work_that_panics_is_an_error_and_the_next_goes_on() {
     let (_folder, store) = store("panic");
     let panicked = store
-        .write(|connection| {
+        .write(|connection| -> Result<(), Error> {
             connection.execute("INSERT INTO set_aside VALUES (NULL, 't', 'x', '', '', 0)", [])?;
-            let nothing: Option<()> = None;
-            nothing.unwrap();
-            Ok::<(), Error>(())
+            panic!("on purpose")
         })
         .await;
     assert_eq!(panicked, Err(Error::Broken));
@@ -190,4 +188,38 @@ fn a_newer_database_and_what_is_none_are_refused_with_what_to_do() {
 fn full_text_search_is_built_in() {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch("CREATE VIRTUAL TABLE t USING fts5(words)").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_deadline_and_what_was_given_up_is_not_done() {
+    let (_folder, store) = store("late");
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let slow = store.write(move |_| {
+        let _ = held.recv();
+        Ok::<(), Error>(())
+    });
+    assert_eq!(slow.await, Err(Error::Late));
+    assert_eq!(put(&store, "behind it").await, Err(Error::Late));
+    tokio::time::resume();
+    release.send(()).unwrap();
+    put(&store, "later").await.unwrap();
+    assert_eq!(ids(&store).await, ["later"]);
+}
+
+#[tokio::test]
+async fn a_query_without_an_end_is_ended() {
+    let (_folder, store) = store("endless");
+    let endless = || {
+        store.read(|connection| {
+            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+            Ok::<i64, Error>(connection.query_row(sql, [], |row| row.get(0))?)
+        })
+    };
+    // As many as there are connections, and one that waits for its turn.
+    let answers = tokio::join!(endless(), endless(), endless());
+    for answer in [answers.0, answers.1, answers.2] {
+        assert!(matches!(&answer, Err(Error::Late | Error::Database(_))), "{answer:?}");
+    }
+    put(&store, "a").await.unwrap();
+    assert_eq!(ids(&store).await, ["a"]);
 }

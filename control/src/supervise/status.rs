@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::process::Record;
 use super::state::StateDir;
 use super::{Error, Service, ready};
+use crate::clock::unix_now_millis;
+use crate::outbox::{self, Report};
+use crate::store;
 
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +37,9 @@ pub struct Status {
     pub gateway: Option<String>,
     /// Its processes, in the order of starting.
     pub processes: Vec<Line>,
+    /// What has not left for OpenMeter; none where there is no database or it cannot be read, of which
+    /// `attach doctor` says more.
+    pub outbox: Option<Report>,
 }
 
 /// Looks at every process that was started, and at the two that no gateway is without.
@@ -41,7 +47,8 @@ pub struct Status {
 /// # Errors
 /// When a record cannot be read.
 pub async fn look(state: &StateDir) -> Result<Status, Error> {
-    let mut status = Status { ready: true, gateway: None, processes: Vec::new() };
+    let outbox = outbox::look(&state.root().join(store::FILE_NAME), unix_now_millis()).ok().flatten();
+    let mut status = Status { ready: true, gateway: None, processes: Vec::new(), outbox };
     for name in Service::ALL {
         let record = Record::read(state, name)?;
         if name == Service::Envoy {
@@ -96,6 +103,21 @@ impl std::fmt::Display for Status {
                 _ => writeln!(f, "stopped  ({})", line.answer)?,
             }
         }
+        let Some(Report { health, error, .. }) = &self.outbox else { return Ok(()) };
+        if health.outbox > 0 || health.set_aside > 0 {
+            let waited = duration(health.oldest_seconds);
+            write!(f, "outbox   {} events wait", health.outbox)?;
+            if health.outbox > 0 {
+                write!(f, ", the oldest for {waited}")?;
+            }
+            if health.set_aside > 0 {
+                write!(f, "  {} set aside: see `attach doctor`", health.set_aside)?;
+            }
+            if let Some(error) = error {
+                write!(f, "  ({error})")?;
+            }
+            writeln!(f)?;
+        }
         Ok(())
     }
 }
@@ -133,5 +155,16 @@ mod tests {
         let names: Vec<_> = status.processes.iter().map(|line| line.name).collect();
         assert_eq!(names, [Service::Control, Service::Envoy]);
         assert!(status.to_string().contains("envoy    stopped  (not started)"), "{status}");
+        assert!(!status.to_string().contains("outbox"), "{status}");
+    }
+
+    #[test]
+    fn what_has_not_left_is_told() {
+        let health = outbox::Health { outbox: 4, set_aside: 1, oldest_seconds: 61 };
+        let report = Report { health, attempts: 2, error: Some("why".to_owned()), set_aside_error: None };
+        let status = Status { ready: true, gateway: None, processes: Vec::new(), outbox: Some(report) };
+        let expected =
+            "outbox   4 events wait, the oldest for 1 min 1 s  1 set aside: see `attach doctor`  (why)\n";
+        assert!(status.to_string().ends_with(expected), "{status}");
     }
 }

@@ -20,5 +20,5 @@ pub mod rotagent;
 pub mod token_cache;
 pub mod verdict;
 
-pub use identity::Identity;
+pub use identity::{Credential, Identity};
 pub use refusal::Refusal;

@@ -2,6 +2,13 @@
 
 pub mod bounds;
 pub mod cloud_event;
+pub mod delivery;
+pub mod fleet;
+pub mod instrument;
+pub mod label;
+pub mod room;
+pub mod series;
+pub mod tally;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! What the configuration was compiled into, and what every request is decided by.
 
+pub mod accounting;
+pub mod metering;
 pub mod model;
 pub mod route;
 
@@ -10,8 +12,10 @@ use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::secret::Secret;
 use crate::stamp::assertion::Signer;
+use accounting::{Accounting, Accounts, RouteTokens};
+use metering::Metering;
 use model::ModelRule;
-use route::{Access, DEFAULT, Destination, Pattern};
+use route::{Access, DEFAULT, Destination, METRICS, Pattern};
 
 /// Everything a request is decided by; made by [`config::compile`](crate::config::compile), never changed.
 #[derive(Debug)]
@@ -40,10 +44,16 @@ pub struct Policy {
     pub targets: Vec<Box<str>>,
     /// The whole `Authorization` value that the engine gets, if it has a key of its own.
     pub engine_authorization: Option<Secret>,
+    /// The largest body that is held back until it has been judged, in bytes.
+    pub max_request_bytes: usize,
+    /// How tokens are counted, limited and reported; `None`: they are not.
+    pub accounting: Option<Accounting>,
     /// What control knows the filter by.
     pub control_secret: Secret,
     /// Where control is.
     pub control: Option<Target>,
+    /// Who is told what calls did cost.
+    pub metering: Metering,
     /// Where a client that was refused learns how to log in (RFC 9728 section 5.1).
     pub resource_metadata: Box<str>,
 }
@@ -87,6 +97,8 @@ pub struct RouteRules {
     pub scopes: Box<[Box<str>]>,
     /// What a message signature must cover, in place of the general minimum.
     pub components: Option<Box<[Component]>>,
+    /// What is said about tokens.
+    pub tokens: Option<RouteTokens>,
 }
 
 impl Policy {
@@ -148,19 +160,29 @@ impl Policy {
             .map(|scope| &**scope)
     }
 
+    /// The accounts of an identity.
+    #[must_use]
+    pub fn accounts(&self, identity: &Identity) -> Accounts {
+        match &self.accounting {
+            Some(accounting) => accounting.accounts(identity),
+            None => Accounts::default(),
+        }
+    }
+
     /// Whether a caller may not use every model.
     #[must_use]
     pub fn limits_models(&self, identity: &Identity) -> bool {
         self.models.iter().any(|rule| rule.is_about(identity))
     }
 
-    /// The gateway's own routes, ready to be matched.
+    /// The gateway's own routes, ready to be matched; `metrics` are the rules of [`METRICS`].
     #[must_use]
-    pub fn default_routes() -> Vec<(Pattern, RoutePolicy)> {
+    pub fn default_routes(metrics: Option<usize>) -> Vec<(Pattern, RoutePolicy)> {
         DEFAULT
             .iter()
             .filter_map(|(path, access, to)| {
-                let route = RoutePolicy { access: *access, to: *to, ..RoutePolicy::ENGINE };
+                let rules = metrics.filter(|_| *path == METRICS);
+                let route = RoutePolicy { access: *access, to: *to, rules, ..RoutePolicy::ENGINE };
                 Some((Pattern::parse(path).ok()?, route))
             })
             .collect()

@@ -15,6 +15,8 @@ pub const AGENT: &str = "x-attach-agent";
 pub const ASSERTION: &str = "x-attach-assertion";
 /// Towards control alone, the proof that the filter sends the request.
 pub const CONTROL_SECRET: &str = "x-attach-control-secret";
+/// Towards the upstream, what kind of credential the caller was verified by; the access log prints it.
+pub const CREDENTIAL: &str = "x-attach-credential";
 /// Towards nobody: on a request that is refused, the reason, for the access log to print. Writing a header
 /// costs Envoy far less than a log call or a property.
 pub const DENIED: &str = "x-attach-denied";

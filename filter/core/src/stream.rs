@@ -10,6 +10,7 @@
 //!   │      FetchingKeys   for its issuer's keys
 //!   │      Asking         for a token in exchange, or whether it was used before
 //!   │      AwaitingBody   for the body that a signature vouches for, or that names a model
+//!   │ ──a model call──▶ Counting, until its body is whole ──▶ Reserving, where control must be asked
 //!   │ ──would be refused, shadow mode, the engine's route──▶ Shadowed
 //!   └ ──refused──▶ Replied             (all) ──▶ Closed
 //! ```
@@ -20,8 +21,10 @@
 //! timeout, or with the body; a machine that failed stays failed; no state shows a credential.
 
 mod body;
+mod call;
 mod forward;
 pub mod memo;
+pub mod over;
 mod pending;
 pub mod request;
 mod shadow;
@@ -29,17 +32,23 @@ pub mod stop;
 
 use std::rc::Rc;
 
+use crate::authn::Identity;
 use crate::authn::replay::OneUseStore;
 use crate::clock::UnixMillis;
 use crate::crypto::HostVerifier;
 use crate::headers::{Pairs, is_attach};
 use crate::keys::cache::JwksCache;
 use crate::keys::discovery::Target;
+use crate::meter::UsageRecord;
+use crate::outbox::Room;
 use crate::policy::Policy;
+use crate::quota::book::{Answered, Book, Operation};
+use crate::quota::bucket::SharedWindows;
 use crate::reply::LocalReply;
 use crate::stamp;
 use crate::stamp::assertion::AssertionCache;
 
+use call::{Admission, Call, Looking, Reserving};
 use forward::Forwarding;
 use memo::Tokens;
 use pending::Pending;
@@ -62,8 +71,22 @@ pub struct Env<'a> {
     pub host: &'a dyn HostVerifier,
     /// What all workers remember of what was used.
     pub once: &'a dyn OneUseStore,
-    /// The request's body as far as the host has kept it, read when it is asked for.
-    pub body: &'a dyn Fn() -> Vec<u8>,
+    /// A part of the request's body, from a place on, so many bytes, as far as the host has kept it.
+    pub body: &'a dyn Fn(usize, usize) -> Vec<u8>,
+    /// What the worker holds of limits.
+    pub quota: &'a mut Book,
+    /// What all workers share of them.
+    pub windows: &'a dyn SharedWindows,
+    /// Promises room for a record of so many bytes.
+    pub room: &'a dyn Fn(usize) -> Option<Room>,
+    /// Whether the engine has refused to be asked for usage.
+    pub refuses_stream_options: bool,
+    /// How many calls the worker has seen.
+    pub calls: &'a mut u64,
+    /// Who sends the request, as soon as the step has found out: the log names him where he is refused.
+    pub caller: Option<Rc<Identity>>,
+    /// The time to the millisecond, which costs a look.
+    pub clock: &'a dyn Fn() -> UnixMillis,
     /// The time.
     pub now: UnixMillis,
 }
@@ -83,6 +106,14 @@ impl Env<'_> {
     }
 }
 
+impl Env<'_> {
+    /// Counts a call; its number.
+    fn next_call(&mut self) -> u64 {
+        *self.calls = self.calls.wrapping_add(1);
+        *self.calls
+    }
+}
+
 /// What happens to a stream.
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
@@ -96,8 +127,11 @@ pub enum Input<'a> {
     Tick,
     /// What was asked has been answered; `None`: it has not, and will not be.
     Answer(Option<Answer<'a>>),
-    /// The response's headers are there.
-    ResponseHeaders,
+    /// The response's headers are there, and whether they are all of it. They are only looked at where
+    /// [`Machine::reads_response`] says so.
+    ResponseHeaders(&'a Pairs, bool),
+    /// More of the response's body is there, and whether that is all.
+    ResponseBody(&'a [u8], bool),
 }
 
 /// An answer to a [`Effect::Ask`].
@@ -110,7 +144,6 @@ pub struct Answer<'a> {
 }
 
 /// What the host is to do.
-#[derive(Clone, PartialEq, Eq)]
 pub enum Effect<'a> {
     /// Set a request header, in place of all of its name.
     SetRequestHeader(&'a str, &'a [u8]),
@@ -118,8 +151,28 @@ pub enum Effect<'a> {
     RemoveRequestHeader(&'a str),
     /// Remove a request trailer.
     RemoveRequestTrailer(&'a str),
+    /// Put another body into the request, in place of all of it, so many bytes, that the host has kept.
+    ReplaceRequestBody(usize, Vec<u8>),
     /// Set a response header, in place of all of its name.
     SetResponseHeader(&'static str, &'a [u8]),
+    /// Remove a response header.
+    RemoveResponseHeader(&'static str),
+    /// Put other bytes in place of those of the response's body, so many, that are passing.
+    ReplaceResponseBody(usize, Vec<u8>),
+    /// Break the stream off.
+    ResetStream,
+    /// Ask control about limits; [`Machine::ledger_answered`] follows.
+    AskLedger(Operation),
+    /// Count a call that goes on although nobody could be asked about its limits.
+    CountUnlimited,
+    /// Count a request that was let in.
+    CountAllowed,
+    /// Count a request that was refused, by the reason.
+    CountDenied(&'static str),
+    /// The engine does not know how to say what a stream has cost.
+    RefusedStreamOptions,
+    /// A call is over.
+    Finished(Box<Finished>),
     /// Ask somebody; [`Input::Answer`] follows.
     Ask(Question),
     /// Count a request that would have been refused, by the reason.
@@ -138,12 +191,39 @@ impl core::fmt::Debug for Effect<'_> {
             Self::RemoveRequestHeader(name) => write!(f, "RemoveRequestHeader({name})"),
             Self::RemoveRequestTrailer(name) => write!(f, "RemoveRequestTrailer({name})"),
             Self::SetResponseHeader(name, _) => write!(f, "SetResponseHeader({name})"),
+            Self::RemoveResponseHeader(name) => write!(f, "RemoveResponseHeader({name})"),
+            Self::ReplaceRequestBody(_, body) => write!(f, "ReplaceRequestBody({} bytes)", body.len()),
+            Self::ReplaceResponseBody(_, body) => write!(f, "ReplaceResponseBody({} bytes)", body.len()),
+            Self::ResetStream => f.write_str("ResetStream"),
+            Self::AskLedger(_) => f.write_str("AskLedger"),
+            Self::CountUnlimited => f.write_str("CountUnlimited"),
+            Self::CountAllowed => f.write_str("CountAllowed"),
+            Self::CountDenied(reason) => write!(f, "CountDenied({reason})"),
+            Self::RefusedStreamOptions => f.write_str("RefusedStreamOptions"),
+            Self::Finished(finished) => {
+                write!(f, "Finished({} + {})", finished.record.input, finished.record.output)
+            }
             Self::Ask(question) => write!(f, "Ask({question:?})"),
             Self::CountWouldDeny(reason) => write!(f, "CountWouldDeny({reason})"),
             Self::Reply(reply) => write!(f, "Reply({})", reply.status),
             Self::Resume => f.write_str("Resume"),
         }
     }
+}
+
+/// What is left to say of a call that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// What is remembered; its id is for the worker to give.
+    pub record: UsageRecord,
+    /// The room that was promised for it.
+    pub room: Option<Room>,
+    /// What was counted and what was reported, where both are known.
+    pub drift: Option<(u64, u64)>,
+    /// Of a stream, milliseconds from the request to the answer's first text.
+    pub first_text: Option<u64>,
+    /// Whether the answer was ended where the budget did.
+    pub was_cut: bool,
 }
 
 /// A callout.
@@ -199,10 +279,16 @@ enum Stream {
     Asking(Box<Pending>),
     /// The body is needed before anything goes on.
     AwaitingBody(Box<Pending>),
+    /// A model call's body is read as it comes.
+    Counting(Box<Admission>),
+    /// Control was asked whether there is budget for a call.
+    Reserving(Box<Reserving>),
+    /// Control was asked how somebody's limits stand.
+    Looking(Looking),
     /// A verified request is on its way to its upstream.
     Forwarding(Forwarding),
     /// Its response is on its way back.
-    Responding,
+    Responding(Option<Box<Call>>),
     /// A public route's request: nothing is done to it any more.
     Passthrough,
     /// A request that would have been refused, and was only counted. It has no identity.
@@ -226,35 +312,111 @@ impl Machine {
     pub fn step(&mut self, env: &mut Env<'_>, input: Input<'_>, out: &mut dyn Output) -> Flow {
         // Whatever goes wrong in between, the stream is not taken up again where it was.
         let stream = core::mem::replace(&mut self.stream, Stream::Poisoned);
-        match stream.handle(env, input, out) {
+        let step = stream.handle(env, input, out);
+        self.finish_step(env, step, out)
+    }
+
+    fn finish_step(
+        &mut self,
+        env: &Env<'_>,
+        step: Result<(Stream, Flow), Stop>,
+        out: &mut dyn Output,
+    ) -> Flow {
+        match step {
             Ok((stream, flow)) => {
                 self.stream = stream;
                 flow
             }
             Err(stop) => {
                 self.stream = Stream::Replied;
+                out.effect(Effect::CountDenied(stop.label()));
                 out.effect(Effect::SetRequestHeader(stamp::DENIED, stop.code().as_bytes()));
+                if let Some(caller) = &env.caller {
+                    out.effect(Effect::SetRequestHeader(stamp::USER, caller.user().as_bytes()));
+                    let credential = caller.credential().name();
+                    out.effect(Effect::SetRequestHeader(stamp::CREDENTIAL, credential.as_bytes()));
+                }
                 out.effect(Effect::Reply(stop.reply(env.replies)));
                 Flow::Pause
             }
         }
     }
 
-    /// The stream is over, whoever ended it: nothing that still comes has any effect.
-    pub fn close(&mut self) {
-        self.stream = Stream::Closed;
+    /// Control has answered about limits, or will not.
+    pub fn ledger_answered(&mut self, env: &mut Env<'_>, answered: Answered, out: &mut dyn Output) -> Flow {
+        let step = match core::mem::replace(&mut self.stream, Stream::Poisoned) {
+            Stream::Reserving(reserving) => reserving.on_answer(env, answered, out),
+            Stream::Looking(looking) => looking.on_answer(env, answered, out),
+            Stream::Responding(Some(mut call)) => {
+                call.on_answer(env, answered);
+                self.stream = Stream::Responding(Some(call));
+                return Flow::Continue;
+            }
+            // Nobody waits for it any more.
+            stream => {
+                if let Answered::Granted(hold) = answered {
+                    env.quota.settle(hold, 0, env.now);
+                }
+                self.stream = stream;
+                return Flow::Continue;
+            }
+        };
+        let flow = self.finish_step(env, step, out);
+        if flow == Flow::Continue {
+            out.effect(Effect::Resume);
+        }
+        flow
+    }
+
+    /// The stream is over, whoever ended it: nothing that still comes has any effect. What a call has cost is
+    /// settled here, and nowhere else.
+    pub fn close(&mut self, env: &mut Env<'_>, out: &mut dyn Output) {
+        match core::mem::replace(&mut self.stream, Stream::Closed) {
+            Stream::Forwarding(Forwarding { call: Some(call), .. }) | Stream::Responding(Some(call)) => {
+                call.finish(env, out);
+            }
+            Stream::Reserving(reserving) => reserving.give_up(env),
+            Stream::Looking(looking) => looking.give_up(env),
+            _ => {}
+        }
+    }
+
+    /// Whether [`Machine::close`] has anything to do.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        matches!(
+            self.stream,
+            Stream::Forwarding(Forwarding { call: Some(_), .. })
+                | Stream::Responding(Some(_))
+                | Stream::Reserving(_)
+                | Stream::Looking(_)
+        )
+    }
+
+    /// Whether the response's headers and body are looked at.
+    #[must_use]
+    pub fn reads_response(&self) -> bool {
+        match &self.stream {
+            Stream::Forwarding(forwarding) => forwarding.call.is_some(),
+            Stream::Responding(Some(call)) => call.reads_answer(),
+            _ => false,
+        }
     }
 
     /// Whether the stream waits for [`Input::Tick`].
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        matches!(self.stream, Stream::FetchingKeys(_) | Stream::AwaitingBody(_))
+        match &self.stream {
+            Stream::FetchingKeys(_) | Stream::AwaitingBody(_) | Stream::Counting(_) => true,
+            Stream::Responding(Some(call)) => call.is_cut(),
+            _ => false,
+        }
     }
 
     /// Whether it waits for the request's body.
     #[must_use]
     pub fn awaits_body(&self) -> bool {
-        matches!(self.stream, Stream::AwaitingBody(_))
+        matches!(self.stream, Stream::AwaitingBody(_) | Stream::Counting(_))
     }
 
     /// Whether a tick can change anything now: keys have come or gone, or the wait is over.
@@ -263,6 +425,8 @@ impl Machine {
         match &self.stream {
             Stream::FetchingKeys(waiting) => keys_changed || waiting.due().is_none_or(|due| now >= due),
             Stream::AwaitingBody(waiting) => waiting.due().is_none_or(|due| now >= due),
+            Stream::Counting(admission) => now >= admission.deadline(),
+            Stream::Responding(Some(call)) => call.is_cut(),
             _ => false,
         }
     }
@@ -272,6 +436,12 @@ impl Machine {
     pub fn is_asking(&self) -> bool {
         matches!(self.stream, Stream::Asking(_))
     }
+
+    /// Whether the request waits for [`Machine::ledger_answered`].
+    #[must_use]
+    pub fn is_reserving(&self) -> bool {
+        matches!(self.stream, Stream::Reserving(_) | Stream::Looking(_))
+    }
 }
 
 impl Stream {
@@ -280,9 +450,37 @@ impl Stream {
             (Self::Idle(idle), Input::RequestHeaders(pairs, end)) => idle.on_headers(env, pairs, end, out),
             // A response before a request: somebody in front of this filter has answered.
             (
-                Self::Idle(_) | Self::FetchingKeys(_) | Self::Asking(_) | Self::AwaitingBody(_),
-                Input::ResponseHeaders,
+                Self::Idle(_)
+                | Self::FetchingKeys(_)
+                | Self::Asking(_)
+                | Self::AwaitingBody(_)
+                | Self::Counting(_),
+                Input::ResponseHeaders(..),
             ) => Ok((Self::Closed, Flow::Continue)),
+            (Self::Reserving(reserving), Input::ResponseHeaders(..)) => {
+                reserving.give_up(env);
+                Ok((Self::Closed, Flow::Continue))
+            }
+            (Self::Looking(looking), Input::ResponseHeaders(..)) => {
+                looking.give_up(env);
+                Ok((Self::Closed, Flow::Continue))
+            }
+            (Self::Counting(admission), Input::RequestBody(size, end)) => {
+                admission.on_body(env, size, end, out)
+            }
+            (Self::Counting(admission), Input::RequestTrailers(pairs)) => {
+                strip_trailers(pairs, out);
+                admission.on_whole_body(env, out)
+            }
+            (Self::Counting(admission), Input::Tick) => admission.on_tick(env),
+            // The body of the one was whole before, that of the other matters to nobody.
+            (stream @ (Self::Reserving(_) | Self::Looking(_)), Input::RequestBody(..)) => {
+                Ok((stream, Flow::Pause))
+            }
+            (stream @ (Self::Reserving(_) | Self::Looking(_)), Input::RequestTrailers(pairs)) => {
+                strip_trailers(pairs, out);
+                Ok((stream, Flow::Pause))
+            }
             (Self::FetchingKeys(waiting), Input::Tick) => waiting.on_tick(env, out),
             (Self::AwaitingBody(waiting), Input::Tick) => waiting.on_tick_for_body(env),
             (Self::Asking(asking), Input::Answer(answer)) => asking.on_answer(env, answer, out),
@@ -310,16 +508,28 @@ impl Stream {
                 strip_trailers(pairs, out);
                 waiting.on_whole_body(env, out)
             }
-            (Self::Forwarding(forwarding), Input::ResponseHeaders) => {
+            (Self::Forwarding(mut forwarding), Input::ResponseHeaders(pairs, end)) => {
                 out.effect(Effect::SetResponseHeader(stamp::USER, stamp::client_user(&forwarding.identity)));
                 out.effect(Effect::SetResponseHeader(
                     stamp::SESSION,
                     stamp::client_session(&forwarding.session),
                 ));
-                Ok((Self::Responding, Flow::Continue))
+                let mut flow = Flow::Continue;
+                if let Some(call) = &mut forwarding.call {
+                    flow = call.on_headers(env, pairs, end, out);
+                }
+                Ok((Self::Responding(forwarding.call), flow))
+            }
+            (Self::Responding(Some(mut call)), Input::ResponseBody(chunk, end)) => {
+                let flow = call.on_body(env, chunk, end, out);
+                Ok((Self::Responding(Some(call)), flow))
+            }
+            (Self::Responding(Some(mut call)), Input::Tick) => {
+                call.on_tick(out);
+                Ok((Self::Responding(Some(call)), Flow::Continue))
             }
             (
-                stream @ (Self::Forwarding(_) | Self::Responding | Self::Passthrough | Self::Shadowed),
+                stream @ (Self::Forwarding(_) | Self::Responding(_) | Self::Passthrough | Self::Shadowed),
                 Input::RequestTrailers(pairs),
             ) => {
                 strip_trailers(pairs, out);
@@ -341,9 +551,14 @@ impl Stream {
             // Headers come once, and first; what comes otherwise was refused by the codec.
             (Self::Idle(_), Input::RequestTrailers(_) | Input::RequestBody(..))
             | (_, Input::RequestHeaders(..)) => Err(Stop::Fault),
-            (stream, Input::Tick | Input::Answer(_) | Input::ResponseHeaders | Input::RequestBody(..)) => {
-                Ok((stream, Flow::Continue))
-            }
+            (
+                stream,
+                Input::Tick
+                | Input::Answer(_)
+                | Input::ResponseHeaders(..)
+                | Input::ResponseBody(..)
+                | Input::RequestBody(..),
+            ) => Ok((stream, Flow::Continue)),
         }
     }
 }

@@ -13,6 +13,10 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
@@ -20,6 +24,14 @@ use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::json;
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -31,6 +43,7 @@ struct Recorder(Vec<String>);
 impl Output for Recorder {
     fn effect(&mut self, effect: Effect<'_>) {
         self.0.push(match effect {
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::SetRequestHeader(name, value) => {
                 format!("set {name}: {}", String::from_utf8_lossy(value))
             }
@@ -43,6 +56,7 @@ impl Output for Recorder {
             Effect::Resume => "resume".to_owned(),
             Effect::Ask(question) => format!("ask {}", question.target.path),
             Effect::CountWouldDeny(reason) => format!("count {reason}"),
+            other => format!("{other:?}"),
         });
     }
 }
@@ -157,8 +171,18 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.once,
-            body: &|| self.body.clone(),
+            body: &|start, size| {
+                let body = &self.body;
+                body.iter().skip(start).take(size).copied().collect()
+            },
             now: self.now,
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            room: &|_| None,
+            refuses_stream_options: false,
+            caller: None,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
         let flow = machine.step(&mut env, input, &mut out);
         (flow, out.0)
@@ -195,7 +219,7 @@ fn a_verified_request_to_the_engine_is_stripped_stamped_and_given_the_engines_ke
     assert_eq!(effects[2], format!("set x-attach-session: {session}"));
     assert_eq!(effects[3], "set authorization: Bearer sk-engine");
     assert_eq!(effects.len(), 4);
-    let (_, effects) = worker.step(&mut machine, Input::ResponseHeaders);
+    let (_, effects) = worker.step(&mut machine, Input::ResponseHeaders(&[], true));
     assert_eq!(effects[0], "answer with x-attach-user: alice");
     assert_eq!(effects[1], format!("answer with x-attach-session: {}", &session[..16]));
 }
@@ -239,7 +263,7 @@ fn a_refused_request_is_answered_once_and_never_forwarded() {
     let (flow, effects) = worker.step(&mut machine, Input::RequestHeaders(&headers, true));
     assert_eq!(flow, Flow::Pause);
     assert_eq!(effects, ["set x-attach-denied: credential_missing", "reply 401"]);
-    assert_eq!(worker.step(&mut machine, Input::ResponseHeaders), (Flow::Continue, vec![]));
+    assert_eq!(worker.step(&mut machine, Input::ResponseHeaders(&[], true)), (Flow::Continue, vec![]));
     assert_eq!(worker.step(&mut machine, Input::Tick), (Flow::Continue, vec![]));
 }
 

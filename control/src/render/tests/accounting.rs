@@ -117,7 +117,7 @@ fn what_stands_in_a_metrics_name_becomes_its_label() {
     let bootstrap = bootstrap(&simple());
     let tags = bootstrap["stats_config"]["stats_tags"].as_array().unwrap();
     let names: Vec<_> = tags.iter().map(|tag| tag["tag_name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["user", "direction", "model", "reason", "kind", "source", "name", "outcome"]);
+    assert_eq!(names, attach_core::meter::label::NAMES);
     for tag in tags {
         let name = tag["tag_name"].as_str().unwrap();
         assert_eq!(tag["regex"], format!("(;{name}=([^;]*))"));

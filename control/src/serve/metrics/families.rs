@@ -45,14 +45,16 @@ const HELP: &[(&str, &str)] = &[
     ("attach_outbox_depth", "Usage records in the filter's memory that have not been delivered."),
     ("attach_quota_held_tokens", "Tokens that are reserved for requests under way."),
     ("attach_requests_total", "Requests that were let through or refused, by outcome."),
+    ("attach_streams_cut_total", "Streams that were ended where their budget was."),
     (
         "attach_time_to_first_token_seconds",
         "Time from a request for a stream to the first text of its answer, in seconds.",
     ),
     (
         "attach_token_count_drift_ratio",
-        "The gateway's count of tokens beside the provider's, where both are known.",
+        "How far the gateway's count of tokens is from the provider's, as a share of the latter.",
     ),
+    ("attach_unlimited_calls_total", "Calls that went on although nobody could be asked about their limits."),
     (
         "attach_usage_records_dropped_total",
         "Usage records that went to nobody, by reason: the outbox was full, or control refused them for good.",
@@ -111,8 +113,8 @@ pub(super) fn told(name: &str, kind: Kind) -> Told {
 pub(super) struct Own {
     /// Its version.
     pub(super) version: &'static str,
-    /// How its outbox is; `None`: it keeps none.
-    pub(super) outbox: Option<Health>,
+    /// How its outbox is.
+    pub(super) outbox: Health,
 }
 
 impl Own {
@@ -124,22 +126,21 @@ impl Own {
             Cow::Owned(format!("{{version=\"{}\"}}", self.version)),
             1,
         );
-        let outbox = self.outbox.iter().flat_map(|health| {
-            [
-                ("attach_control_outbox_events", "Events that control has still to send.", health.outbox),
-                (
-                    "attach_control_outbox_set_aside",
-                    "Events and usage records that nobody takes, kept with the reason.",
-                    health.set_aside,
-                ),
-                (
-                    "attach_control_outbox_oldest_seconds",
-                    "For how long the oldest of control's events has waited, in seconds.",
-                    health.oldest_seconds,
-                ),
-            ]
-        });
-        let outbox = outbox.map(|(name, help, value)| (name, help, Cow::Borrowed(""), value));
+        let health = &self.outbox;
+        let outbox = [
+            ("attach_control_outbox_events", "Events that control has still to send.", health.outbox),
+            (
+                "attach_control_outbox_set_aside",
+                "Events and usage records that nobody takes, kept with the reason.",
+                health.set_aside,
+            ),
+            (
+                "attach_control_outbox_oldest_seconds",
+                "For how long the oldest of control's events has waited, in seconds.",
+                health.oldest_seconds,
+            ),
+        ];
+        let outbox = outbox.into_iter().map(|(name, help, value)| (name, help, Cow::Borrowed(""), value));
         std::iter::once(build).chain(outbox)
     }
 
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_help_text_fits_on_its_line() {
-        let (mut page, own) = (String::new(), Own { version: "1", outbox: Some(Health::default()) });
+        let (mut page, own) = (String::new(), Own { version: "1", outbox: Health::default() });
         assert_eq!(own.write(&mut page).len(), 4);
         let own: Vec<_> = own.gauges().map(|(name, help, ..)| (name, help)).collect();
         for (name, help) in HELP.iter().chain(&own) {

@@ -98,6 +98,17 @@ fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
+/// A label's value without what the filter wrote otherwise because it would have ended the label
+/// ([`attach_core::meter::label`]). Control characters and `%` itself stay as it wrote them: so two values never
+/// become the same, and no reader stumbles.
+pub(super) fn unwritten(value: Cow<'_, str>) -> Cow<'_, str> {
+    const SIGNS: [(&str, &str); 4] = [("%3B", ";"), ("%3D", "="), ("%22", "\""), ("%5C", "\\")];
+    if !value.contains('%') {
+        return value;
+    }
+    SIGNS.iter().fold(value.into_owned(), |value, (written, sign)| value.replace(written, sign)).into()
+}
+
 /// Whether a text can name a metric or a label here.
 pub(super) fn is_name(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -129,6 +140,7 @@ pub(super) fn thousandth(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use attach_core::meter::label::label;
     use proptest::prelude::*;
 
     use super::*;
@@ -198,7 +210,25 @@ mod tests {
         assert_eq!(thousandth("x"), None);
     }
 
+    #[test]
+    fn a_user_is_shown_by_its_name() {
+        for (value, expected) in [
+            ("auth0|\"bob\" \\ {x=\"1\"}", "auth0|\"bob\" \\ {x=\"1\"}"),
+            ("a;b", "a;b"),
+            ("100%", "100%25"),
+            ("%3B", "%253B"),
+            ("a\0\n", "a%00%0A"),
+        ] {
+            assert_eq!(unwritten(label(value)), expected);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn two_users_are_never_shown_as_one(one in "[;=%3BD25C\"\\\\\\x00]{0,12}", two in "[;=%3BD25C\"\\\\\\x00]{0,12}") {
+            prop_assert_eq!(label(&one) == label(&two), unwritten(label(&one)) == unwritten(label(&two)));
+        }
+
         #[test]
         fn whatever_a_label_says_comes_back(values in prop::collection::vec("(?s).{0,20}", 0..5)) {
             let names: Vec<String> = (0..values.len()).map(|at| format!("l{at}")).collect();

@@ -73,6 +73,7 @@ impl Checker {
                     ],
                 )
                 .unwrap_or_default(),
+            count_all: self.switch("QUOTA_COUNT_ALL"),
             usage_headers: self.switch("USAGE_HEADERS"),
             log_usage: self.switch("LOG_USAGE"),
             metering: self.metering(ports),

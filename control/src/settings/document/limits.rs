@@ -93,7 +93,7 @@ impl Walk<'_> {
                     Some("off") => tokens.usage_injection = Some(UsageInjection::Off),
                     _ => self.problem(&at, "must be auto, on or off"),
                 },
-                "cap_field" => tokens.cap_field = self.word(&at, value, rules::field),
+                "cap_field" => tokens.cap_field = self.word(&at, value, rules::cap_field),
                 "failure_mode" => match value.as_str() {
                     Some("deny") => tokens.failure_mode = Some(FailureMode::Deny),
                     Some("allow") => tokens.failure_mode = Some(FailureMode::Allow),

@@ -40,7 +40,7 @@ pub fn run(text: &str) -> Result<Vec<String>, String> {
                 continue;
             }
             Step::Close => {
-                machine.close();
+                worker.close(&mut machine);
                 stream.closed = true;
                 continue;
             }
@@ -175,7 +175,7 @@ impl Seen {
             Step::Answer(Some((status, text))) => {
                 Input::Answer(Some(Answer { status: *status, body: text.as_bytes() }))
             }
-            _ => Input::ResponseHeaders,
+            _ => Input::ResponseHeaders(&[], true),
         };
         worker.step(machine, &self.body, input)
     }
@@ -237,7 +237,7 @@ impl Seen {
                 rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?
             }
             Done::Replied(status) => self.status = *status,
-            Done::Removed(_) | Done::Asked { .. } | Done::Resumed => {}
+            Done::Removed(_) | Done::Asked { .. } | Done::Resumed | Done::Other => {}
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ pub use allow::AllowedDid;
 
 use super::Refusal;
 use super::claims::{self, LEEWAY};
-use super::identity::Identity;
+use super::identity::{Credential, Identity};
 use super::jws::Jws;
 use super::verdict::Accepted;
 use crate::clock::UnixMillis;
@@ -141,7 +141,7 @@ fn judge(
         return Err(Refusal::LifetimeTooLong);
     }
     // Neither `scope` nor `sub` counts: who signs for himself would grant himself everything.
-    let identity = Identity::new(did.name().into(), dates.expires);
+    let identity = Identity::new(did.name().into(), dates.expires, Credential::Did);
     Ok(Accepted { identity, source: None, key_fingerprint, refused_from: dates.refused_from })
 }
 

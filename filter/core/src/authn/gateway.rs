@@ -7,7 +7,7 @@
 
 use super::Refusal;
 use super::claims;
-use super::identity::{Identity, MappedClaim, fits_header};
+use super::identity::{Credential, Identity, MappedClaim, fits_header};
 use super::jws::Jws;
 use super::verdict::{Accepted, Failure};
 use crate::clock::UnixMillis;
@@ -71,7 +71,7 @@ pub fn authenticate(
         return Err(Refusal::GatewayTokenClaims.into());
     };
     let agent = name(actor.get("sub")).ok_or(Refusal::GatewayTokenClaims)?;
-    let identity = Identity::new(user.into(), dates.expires)
+    let identity = Identity::new(user.into(), dates.expires, Credential::Gateway)
         .with_scopes(claims::scopes(&jws.claims)?)
         .with_claims(mapped(&jws.claims)?)
         .acting(agent.into());
@@ -115,8 +115,17 @@ fn mapped(claims: &Members) -> Result<Vec<MappedClaim>, Refusal> {
 /// Whether a claim may travel in that header: one that is removed from every request, and not the gateway's.
 #[must_use]
 pub fn is_mapped_header(name: &str) -> bool {
-    const OWN: [&str; 8] =
-        ["user", "session", "agent", "assertion", "control-secret", "denied", "project", "memory"];
+    const OWN: [&str; 9] = [
+        "user",
+        "session",
+        "agent",
+        "assertion",
+        "control-secret",
+        "denied",
+        "credential",
+        "project",
+        "memory",
+    ];
     name.strip_prefix("x-attach-").is_some_and(|rest| {
         !rest.is_empty()
             && rest.len() <= 64

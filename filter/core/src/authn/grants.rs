@@ -69,7 +69,8 @@ mod tests {
             (UserPattern::new("key:planner"), ["c".into()].into()),
         ]);
         let of = |user: &str| {
-            let identity = Identity::new(user.into(), UnixMillis(0)).with_scopes(["b".into()]);
+            let identity = Identity::new(user.into(), UnixMillis(0), crate::authn::Credential::Oidc)
+                .with_scopes(["b".into()]);
             grants.apply(identity).scopes().iter().map(|scope| scope.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(of("key:planner"), ["b", "a", "c"]);

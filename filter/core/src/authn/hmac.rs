@@ -6,7 +6,7 @@
 
 use super::Refusal;
 use super::claims;
-use super::identity::{Identity, fits_header};
+use super::identity::{Credential, Identity, fits_header};
 use super::jws::Jws;
 use super::verdict::Accepted;
 use crate::clock::UnixMillis;
@@ -95,7 +95,7 @@ pub fn authenticate(jws: &Jws<'_>, rules: &Rules, now: UnixMillis) -> Result<Acc
         return Err(Refusal::SubjectUnfit);
     }
     Ok(Accepted {
-        identity: Identity::new(user.into(), dates.expires),
+        identity: Identity::new(user.into(), dates.expires, Credential::Hmac),
         source: None,
         key_fingerprint: service.fingerprint,
         refused_from: dates.refused_from,

@@ -40,7 +40,7 @@ pub use component::Component;
 pub use message::{Message, normal_authority};
 
 use super::claims::LEEWAY;
-use super::identity::{Identity, fits_header};
+use super::identity::{Credential, Identity, fits_header};
 use super::verdict::{Failure, OneUse, Signed};
 use super::{Refusal, hmac};
 use crate::clock::UnixMillis;
@@ -158,7 +158,7 @@ pub fn authenticate(
                 }
                 let expires = UnixMillis(parameters.valid_until.saturating_mul(1000));
                 signed = Some(Signed {
-                    identity: Identity::new(signer.name, expires),
+                    identity: Identity::new(signer.name, expires, Credential::Httpsig),
                     digests,
                     uses: vec![one_use],
                     key_fingerprint: signer.key_fingerprint,

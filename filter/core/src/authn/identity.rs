@@ -2,6 +2,38 @@
 
 use crate::clock::UnixMillis;
 
+/// The kind of credential that a caller was verified by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An OIDC issuer's token, or one that was exchanged for it.
+    Oidc,
+    /// A DID's own token.
+    Did,
+    /// A request that rotagent's client signed.
+    Rotagent,
+    /// A JWT with a shared key.
+    Hmac,
+    /// An HTTP message signature.
+    Httpsig,
+    /// One of the gateway's own tokens.
+    Gateway,
+}
+
+impl Credential {
+    /// What logs and records call it: the names of `AUTH_METHODS`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Oidc => "oidc",
+            Self::Did => "did",
+            Self::Rotagent => "rotagent",
+            Self::Hmac => "hmac",
+            Self::Httpsig => "httpsig",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 /// Who a request comes from. Its constructor is private to [`authn`](super): having one is the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -10,6 +42,7 @@ pub struct Identity {
     scopes: Box<[Box<str>]>,
     claims: Box<[MappedClaim]>,
     expires: UnixMillis,
+    credential: Credential,
 }
 
 /// A claim that travels to the upstream in a header of its own.
@@ -33,8 +66,8 @@ impl MappedClaim {
 
 impl Identity {
     /// `user` must have been found fit for a header ([`fits_header`]); it may act until `expires`.
-    pub(super) fn new(user: Box<str>, expires: UnixMillis) -> Self {
-        Self { user, agent: None, scopes: Box::default(), claims: Box::default(), expires }
+    pub(super) fn new(user: Box<str>, expires: UnixMillis, credential: Credential) -> Self {
+        Self { user, agent: None, scopes: Box::default(), claims: Box::default(), expires, credential }
     }
 
     /// The same caller with these scopes.
@@ -77,6 +110,12 @@ impl Identity {
     #[must_use]
     pub fn claims(&self) -> &[MappedClaim] {
         &self.claims
+    }
+
+    /// What the user was verified by.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        self.credential
     }
 
     /// Until when the credential says so: its own expiry, without leeway.

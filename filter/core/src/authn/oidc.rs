@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use super::claims::{self, ReservedPrefixes};
-use super::identity::{Identity, MappedClaim, fits_header};
+use super::identity::{Credential, Identity, MappedClaim, fits_header};
 use super::jws::Jws;
 use super::verdict::{Accepted, Failure};
 use crate::clock::UnixMillis;
@@ -77,7 +77,7 @@ pub fn authenticate_jws(
     let dates = claims::dates(&jws.claims, now)?;
     claims::audience(&jws.claims, &rules.audiences)?;
     let user = subject(&jws.claims, rules, reserved)?;
-    let identity = Identity::new(user, dates.expires)
+    let identity = Identity::new(user, dates.expires, Credential::Oidc)
         .with_scopes(claims::scopes(&jws.claims)?)
         .with_claims(mapped(&jws.claims, rules)?);
     Ok(Accepted { identity, source: Some(provider), key_fingerprint, refused_from: dates.refused_from })

@@ -5,7 +5,7 @@
 
 use super::Refusal;
 use super::claims::{self, LEEWAY};
-use super::identity::{Identity, fits_header};
+use super::identity::{Credential, Identity, fits_header};
 use super::jws::Jws;
 use super::verdict::{BodyDigest, Digest, Failure, OneUse, Signed};
 use crate::clock::UnixMillis;
@@ -82,7 +82,7 @@ pub fn authenticate(
     }
     let expires = lifetime(jws, rules, now)?;
     let mut signed = Signed {
-        identity: Identity::new(user.into(), expires),
+        identity: Identity::new(user.into(), expires, Credential::Rotagent),
         source: Some(rules.source),
         key_fingerprint,
         digests: Vec::new(),

@@ -232,7 +232,7 @@ mod tests {
 
     fn accepted(user: &str, source: usize, key: u8) -> Accepted {
         Accepted {
-            identity: Identity::new(user.into(), UnixMillis(2_000_000)),
+            identity: Identity::new(user.into(), UnixMillis(2_000_000), crate::authn::Credential::Oidc),
             source: Some(source),
             key_fingerprint: [key; 32],
             refused_from: UnixMillis(2_000_000),

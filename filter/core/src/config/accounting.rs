@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ClaimValueConfig, TargetConfig};
+pub use crate::policy::accounting::{FailureMode, UsageInjection};
 
 /// A megabyte, the original's.
 pub const DEFAULT_MAX_REQUEST_BYTES: u64 = 1_000_000;
@@ -18,6 +19,9 @@ pub struct AccountingConfig {
     /// `cl100k_base` or `o200k_base` for every model; absent: by the model's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// Whether every prompt is counted, even where its length alone shows that there is budget for it.
+    #[serde(default)]
+    pub count_all: bool,
     /// The largest body that is held back to be judged, in bytes.
     #[serde(default = "default_max_request_bytes")]
     pub max_request_bytes: u64,
@@ -58,6 +62,9 @@ pub struct AccountingConfig {
     /// Whether control keeps a row per call.
     #[serde(default)]
     pub ledger: bool,
+    /// Whether Envoy sends `/api/chat` to the engine as OpenAI's chat completions.
+    #[serde(default)]
+    pub chat_is_openai: bool,
 }
 
 /// What some callers may use of some models in a while.
@@ -121,30 +128,6 @@ pub enum Consistency {
     Strict,
 }
 
-/// What happens to a call that cannot be accounted for.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum FailureMode {
-    /// It is refused.
-    #[default]
-    Deny,
-    /// It goes on, without a limit.
-    Allow,
-}
-
-/// Whether the filter asks for the usage of streams on its clients' behalf.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum UsageInjection {
-    /// It does, until an engine refuses the word.
-    #[default]
-    Auto,
-    /// It always does.
-    On,
-    /// It never does.
-    Off,
-}
-
 /// OpenMeter, which takes usage events.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +175,7 @@ impl Default for AccountingConfig {
     fn default() -> Self {
         Self {
             encoding: None,
+            count_all: false,
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
             default_output: DEFAULT_OUTPUT,
             limits: Vec::new(),
@@ -205,6 +189,7 @@ impl Default for AccountingConfig {
             max_series: DEFAULT_MAX_SERIES,
             openmeter: None,
             ledger: false,
+            chat_is_openai: false,
         }
     }
 }

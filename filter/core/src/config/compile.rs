@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::accounting::DEFAULT_MAX_REQUEST_BYTES;
 use super::{IssuerConfig, JwksConfig, Mode, PluginConfig, ReplayConfig, TargetConfig, VERSION};
 use crate::authn::claims::is_scope;
 use crate::authn::extract::Schemes;
@@ -14,6 +15,8 @@ use crate::policy::route::{Access, Destination, Pattern};
 use crate::policy::{KeySource, Policy, RoutePolicy, RouteRules};
 use crate::secret::Secret;
 
+mod accounting;
+mod metering;
 mod schemes;
 mod upstream;
 
@@ -155,7 +158,12 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
             .collect(),
         ..schemes::of(config, secret, &mut sources, errors)
     };
-    let (routes, rules) = routes(config, errors);
+    let (routes, mut rules) = routes(config, errors);
+    let metrics_rules = config.metrics_scope.as_ref().map(|scope| {
+        check_scopes("metrics_scope", std::slice::from_ref(scope), errors);
+        rules.push(RouteRules { scopes: [scope.as_str().into()].into(), ..RouteRules::default() });
+        rules.len() - 1
+    });
     Policy {
         schemes,
         sources,
@@ -165,12 +173,20 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
         signer: upstream::signer(config, secret, errors),
         control_remembers: config.replay == ReplayConfig::Control,
         routes,
-        defaults: Policy::default_routes(),
+        defaults: Policy::default_routes(metrics_rules),
         rules,
         targets: upstream::targets(config, errors),
         engine_authorization: engine_authorization(config, secret, errors),
+        max_request_bytes: config
+            .accounting
+            .as_ref()
+            .map_or(DEFAULT_MAX_REQUEST_BYTES, |accounting| accounting.max_request_bytes)
+            .try_into()
+            .unwrap_or(usize::MAX),
+        accounting: accounting::accounting(config, errors),
         control_secret: control_secret(config, secret, errors),
         control: upstream::control(config, errors),
+        metering: metering::of(config, secret, errors),
         resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
     }
 }
@@ -336,10 +352,14 @@ fn routes(config: &PluginConfig, errors: &mut Errors) -> (Vec<(Pattern, RoutePol
             .components
             .as_ref()
             .map(|list| schemes::components(&format!("routes[{at}].components"), list, errors).into());
-        let has_rules = !route.scopes.is_empty() || components.is_some();
+        let tokens = route
+            .tokens
+            .as_ref()
+            .map(|tokens| accounting::route_tokens(&format!("routes[{at}].tokens"), tokens, errors));
+        let has_rules = !route.scopes.is_empty() || components.is_some() || tokens.is_some();
         let place = has_rules.then_some(rules.len());
         if has_rules {
-            rules.push(RouteRules { scopes: texts(&route.scopes).into(), components });
+            rules.push(RouteRules { scopes: texts(&route.scopes).into(), components, tokens });
         }
         match Pattern::parse(&route.path) {
             Ok(pattern) => routes.push((

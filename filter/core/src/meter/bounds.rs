@@ -93,7 +93,8 @@ mod tests {
         let mut fine = record();
         assert_eq!(fine.fit(), Ok(()));
         assert_eq!(fine, record());
-        let wrong: &[(&str, fn(&mut UsageRecord))] = &[
+        type Change = fn(&mut UsageRecord);
+        let wrong: &[(&str, Change)] = &[
             ("id", |r| r.id.clear()),
             ("id", |r| r.id = "a b".to_owned()),
             ("id", |r| r.id = "ü".to_owned()),

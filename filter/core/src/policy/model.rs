@@ -35,9 +35,17 @@ impl ModelRule {
     /// Whether the rule is about a caller.
     #[must_use]
     pub fn is_about(&self, identity: &Identity) -> bool {
-        match &self.whom {
-            Whom::User(pattern) => pattern.matches(identity.user()),
-            Whom::Claim { header, value } => {
+        self.whom.is(identity)
+    }
+}
+
+impl Whom {
+    /// Whether a caller is one of them.
+    #[must_use]
+    pub fn is(&self, identity: &Identity) -> bool {
+        match self {
+            Self::User(pattern) => pattern.matches(identity.user()),
+            Self::Claim { header, value } => {
                 identity.claims().iter().any(|claim| claim.header == *header && claim.has(value))
             }
         }

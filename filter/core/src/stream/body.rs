@@ -4,9 +4,6 @@ use super::stop::Stop;
 use crate::authn::verdict::{BodyDigest, Digest};
 use crate::crypto::{same, sha256, sha512};
 
-/// The largest body that is kept until it has been judged, in bytes: what Envoy buffers by default.
-pub(super) const MAX_KEPT: usize = 1024 * 1024;
-
 /// Holds a body against what was signed.
 pub(super) fn check_digests(digests: &[BodyDigest], body: &[u8]) -> Result<(), Stop> {
     for digest in digests {

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use super::call::Call;
 use super::{Effect, Env, Flow, Output, Stream};
 use crate::authn::Identity;
 use crate::policy::RoutePolicy;
+use crate::policy::accounting::Accounts;
 use crate::policy::route::Destination;
 use crate::stamp;
 use crate::stamp::assertion::Assertion;
@@ -14,6 +16,10 @@ use crate::stamp::assertion::Assertion;
 pub(super) struct Forwarding {
     pub(super) identity: Rc<Identity>,
     pub(super) session: [u8; 64],
+    /// The accounts that its calls may count against.
+    pub(super) accounts: Accounts,
+    /// What it costs, if it is a model call.
+    pub(super) call: Option<Box<Call>>,
 }
 
 /// Stamps a verified request and lets it go.
@@ -27,6 +33,7 @@ pub(super) fn forward(
     let identity = &forwarding.identity;
     out.effect(Effect::SetRequestHeader(stamp::USER, identity.user().as_bytes()));
     out.effect(Effect::SetRequestHeader(stamp::SESSION, &forwarding.session));
+    out.effect(Effect::SetRequestHeader(stamp::CREDENTIAL, identity.credential().name().as_bytes()));
     if let Some(agent) = identity.agent() {
         out.effect(Effect::SetRequestHeader(stamp::AGENT, agent.as_bytes()));
     }
@@ -37,6 +44,7 @@ pub(super) fn forward(
         out.effect(Effect::SetRequestHeader(stamp::ASSERTION, assertion.text.as_bytes()));
     }
     strip_credential(env, route, true, out);
+    out.effect(Effect::CountAllowed);
     (Stream::Forwarding(forwarding), Flow::Continue)
 }
 

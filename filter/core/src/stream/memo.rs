@@ -5,6 +5,8 @@ use std::rc::Rc;
 use crate::authn::Identity;
 use crate::authn::token_cache::{Entry, TokenCache};
 use crate::clock::UnixMillis;
+use crate::policy::Policy;
+use crate::policy::accounting::Accounts;
 use crate::stamp::assertion::Assertion;
 use crate::stamp::session_id;
 
@@ -20,6 +22,8 @@ pub struct Memo {
     /// Whether the token needs no further look on a route without rules of its own: it lacks no scope that
     /// is required everywhere, and its user may use every model.
     pub is_plain: bool,
+    /// The accounts that the user's calls may count against.
+    accounts: Option<Accounts>,
     /// The session of the user agent that came with it last.
     session: Option<(Box<[u8]>, [u8; 64])>,
     /// The statement that was signed last, for that session.
@@ -55,4 +59,10 @@ pub(super) fn assertion(
     // Of a user agent that is too long to be remembered, nothing is.
     entry.memo.assertion = entry.memo.session.is_some().then(|| Rc::clone(&made));
     made
+}
+
+/// The accounts of a token's user.
+pub(super) fn accounts(entry: &mut Entry<Memo>, policy: &Policy) -> Accounts {
+    let Entry { identity, memo, .. } = entry;
+    Rc::clone(memo.accounts.get_or_insert_with(|| policy.accounts(identity)))
 }

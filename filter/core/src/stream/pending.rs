@@ -11,16 +11,18 @@ mod verified;
 use core::time::Duration;
 use std::rc::Rc;
 
-use super::body::{MAX_KEPT, check_digests};
-use super::forward::{Forwarding, forward};
+use super::body::check_digests;
+use super::call::CallHead;
+use super::call::admission::admit;
+use super::forward::Forwarding;
 use super::stop::Stop;
 use super::{Answer, Effect, Env, Flow, Output, Stream, shadow};
 use crate::authn::replay::Consumed;
 use crate::clock::UnixMillis;
-use crate::headers::{Pairs, RequestHead};
-use crate::policy::RoutePolicy;
+use crate::headers::{Pairs, RequestHead, content_length};
 use crate::policy::model::{self, ModelProblem};
 use crate::policy::route::Destination;
+use crate::policy::{Policy, RoutePolicy};
 use crate::stamp;
 use asking::{Asked, ask_once};
 use verified::{Next, Verified};
@@ -58,6 +60,10 @@ pub(super) struct Pending {
     kept: usize,
     /// Whether the headers say that the body is JSON and nothing else.
     is_json: bool,
+    /// What `content-length` says.
+    length: Option<u64>,
+    /// What the headers say about what it will cost.
+    call: Option<CallHead>,
     /// When a wait for keys ends; set when it begins.
     deadline: Option<UnixMillis>,
     /// When a wait for the body ends.
@@ -82,6 +88,7 @@ impl core::fmt::Debug for Pending {
 
 impl Pending {
     pub(super) fn new(
+        policy: &Policy,
         token: Option<Box<str>>,
         head: &RequestHead<'_>,
         pairs: &Pairs,
@@ -102,6 +109,8 @@ impl Pending {
             },
             kept: 0,
             is_json: model::is_plain_json(pairs),
+            length: content_length(pairs),
+            call: CallHead::read(policy, route, head, pairs, path),
             deadline: None,
             body_deadline: None,
             asked: None,
@@ -143,6 +152,7 @@ impl Pending {
         if let Some(next) = next {
             match next {
                 Next::Verified(verified) => {
+                    env.caller = Some(Rc::clone(&verified.identity));
                     let (policy, route) = (env.policy, self.route);
                     if let Some(scope) = policy.missing_scope(&verified.identity, verified.source, route) {
                         return Err(Stop::Scope(scope.into()));
@@ -162,17 +172,22 @@ impl Pending {
         }
         let Some(verified) = &mut self.verified else { return Err(Stop::Fault) };
         verified.still_holds(env)?;
+        env.caller = Some(Rc::clone(&verified.identity));
         if !verified.body_is_good {
             let names_model =
                 self.route.to == Destination::Engine && env.policy.limits_models(&verified.identity);
             if names_model || !verified.digests.is_empty() {
                 let body = match self.body {
                     Body::Coming => {
+                        let max = env.policy.max_request_bytes;
+                        if self.length.is_some_and(|length| length > max as u64) {
+                            return Err(Stop::BodyTooLarge(max));
+                        }
                         self.body_deadline.get_or_insert(env.now.after(BODY_DEADLINE));
                         return Ok((Stream::AwaitingBody(self), Flow::Pause));
                     }
                     Body::None => Vec::new(),
-                    Body::Whole => (env.body)(),
+                    Body::Whole => (env.body)(0, self.kept),
                     // Nobody has signed what follows, and it names its model out of sight.
                     Body::Endless => {
                         let unsigned = verified.digests.first().map(|digest| digest.otherwise);
@@ -217,8 +232,10 @@ impl Pending {
             let audience = env.policy.audience(self.route);
             env.assertions.get(signer, &identity, &session, audience, env.now)
         });
-        let forwarding = Forwarding { identity, session };
-        Ok(forward(env, self.route, forwarding, assertion.as_deref(), out))
+        let accounts = env.policy.accounts(&identity);
+        let forwarding = Forwarding { identity, session, accounts, call: None };
+        let body = (self.kept, matches!(self.body, Body::None | Body::Whole));
+        admit(env, self.route, forwarding, assertion, self.call, body, out)
     }
 
     pub(super) fn on_tick(
@@ -289,7 +306,7 @@ impl Pending {
             self.body_is_whole();
         }
         // Whoever waits for keys has done nothing wrong, whatever the size: let him come again.
-        if size >= MAX_KEPT {
+        if size > env.policy.max_request_bytes {
             return Err(Stop::Busy(self.retry_after(env)));
         }
         Ok((state(self), Flow::Pause))
@@ -312,8 +329,8 @@ impl Pending {
         end: bool,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
-        if size > MAX_KEPT {
-            return Err(Stop::BodyTooLarge);
+        if size > env.policy.max_request_bytes {
+            return Err(Stop::BodyTooLarge(env.policy.max_request_bytes));
         }
         self.kept = size;
         if !end {

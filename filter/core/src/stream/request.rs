@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use super::forward::{Forwarding, forward, strip_credential};
+use super::call::CallHead;
+use super::call::admission::admit;
+use super::forward::{Forwarding, strip_credential};
 use super::pending::Pending;
 use super::stop::Stop;
 use super::{Effect, Env, Flow, Output, Stream, memo, shadow};
@@ -37,6 +39,9 @@ impl Idle {
         if route.to == Destination::Filter {
             return health(env, route, out);
         }
+        if route.to == Destination::Quota && !matches!(head.method, b"GET" | b"HEAD") {
+            return Err(Stop::Method);
+        }
         if route.access == Access::Public {
             strip_credential(env, route, head.authorization != Field::Absent, out);
             return Ok((Stream::Passthrough, Flow::Continue));
@@ -48,12 +53,13 @@ impl Idle {
             && let Some(token) = usual_bearer(head.authorization)
             && let Some((forwarding, assertion)) = recall(env, token, head.user_agent, route)
         {
-            return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
+            let call = CallHead::read(env.policy, route, &head, pairs, path);
+            return admit(env, route, forwarding, assertion, call, (0, end_of_stream), out);
         }
         let has_credential = head.authorization != Field::Absent;
         let step = match token(env, &head, is_signed) {
             Ok(token) => {
-                let pending = Pending::new(token, &head, pairs, path, route, end_of_stream);
+                let pending = Pending::new(env.policy, token, &head, pairs, path, route, end_of_stream);
                 Box::new(pending).begin(env, is_signed.then_some(pairs), out)
             }
             Err(refusal) => Err(Stop::Refused(refusal)),
@@ -106,5 +112,6 @@ fn recall(
         let made = &mut *env.assertions;
         memo::assertion(entry, audience, now, |identity| made.get(signer, identity, &session, audience, now))
     });
-    Some((Forwarding { session, identity: Rc::clone(&entry.identity) }, assertion))
+    let accounts = memo::accounts(entry, policy);
+    Some((Forwarding { session, identity: Rc::clone(&entry.identity), accounts, call: None }, assertion))
 }

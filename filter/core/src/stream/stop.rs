@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Env;
+use super::over::OverLimit;
 use crate::authn::Refusal;
 use crate::authn::verdict::Failure;
 use crate::policy::Policy;
@@ -25,8 +26,22 @@ pub enum Stop {
     ModelUnnamed,
     /// The body did not come in time while it was to be judged: the caller's fault.
     BodyLate,
-    /// The body is larger than can be kept while it is judged: the caller's fault.
-    BodyTooLarge,
+    /// The body is larger than this many bytes, too large to be kept while it is judged: the caller's fault.
+    BodyTooLarge(usize),
+    /// The body is in a coding that is not read: the caller's fault.
+    BodyEncoded,
+    /// The body cannot be read as what it must be to be counted: the caller's fault.
+    BodyUnreadable,
+    /// What the call states to be its cap is more than the limit, and its body must stay as it is.
+    CapBound,
+    /// The budget is used up.
+    OverLimit(Box<OverLimit>),
+    /// Nobody can be asked about the caller's limits.
+    QuotaUnavailable,
+    /// Nobody takes the records of calls, and there is no room for more.
+    RecordsFull,
+    /// What an exchange costs cannot be counted, and the caller's use is limited.
+    Uncountable,
     /// So much of the body came while keys were waited for that it cannot be kept. Seconds to wait.
     Busy(u64),
     /// Nobody can tell whether the credential was used before.
@@ -55,6 +70,9 @@ impl From<Failure> for Stop {
 }
 
 impl Stop {
+    /// What the log says of a budget that is used up.
+    pub(super) const OVER_LIMIT: &'static str = "token_quota";
+
     /// The end of a wait for keys that did not come in time: with other keys there, the token's is unknown.
     pub(super) fn late(env: &Env<'_>, token: Option<&str>, is_signed: bool) -> Self {
         let directories = env.policy.schemes.httpsig.as_ref().map(|rules| &rules.directories);
@@ -90,7 +108,14 @@ impl Stop {
             Self::Model => "model_forbidden",
             Self::ModelUnnamed => "model_unnamed",
             Self::BodyLate => "body_late",
-            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::BodyEncoded => "body_encoded",
+            Self::BodyUnreadable => "body_unreadable",
+            Self::CapBound => "cap_bound",
+            Self::OverLimit(_) => Self::OVER_LIMIT,
+            Self::QuotaUnavailable => "quota_unavailable",
+            Self::RecordsFull => "records_full",
+            Self::Uncountable => "uncountable",
             Self::Busy(_) => "body_before_keys",
             Self::OnceUnknown => "once_unknown",
             Self::ExchangeUnavailable => "exchange_unavailable",
@@ -98,6 +123,15 @@ impl Stop {
             Self::Method => "method_not_allowed",
             Self::Unhealthy => "unhealthy",
             Self::Fault => "filter_fault",
+        }
+    }
+
+    /// The reason as a metric's label: one of a fixed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.label(),
+            other => other.code(),
         }
     }
 
@@ -113,7 +147,14 @@ impl Stop {
             | Self::OnceUnknown
             | Self::ExchangeUnavailable => Some(self.code()),
             Self::BodyLate
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge(_)
+            | Self::BodyEncoded
+            | Self::BodyUnreadable
+            | Self::CapBound
+            | Self::OverLimit(_)
+            | Self::QuotaUnavailable
+            | Self::RecordsFull
+            | Self::Uncountable
             | Self::Busy(_)
             | Self::Path
             | Self::Method
@@ -152,9 +193,34 @@ impl Stop {
                 replies.challenge("insufficient_scope", "The request names no model", None),
             ),
             Self::BodyLate => LocalReply::detail(408, "The body did not come within 30 seconds"),
-            Self::BodyTooLarge => LocalReply::detail(
+            Self::BodyTooLarge(limit) => LocalReply::json(
                 413,
-                "A body that is checked before it goes on must not be larger than 1 MiB",
+                serde_json::json!({ "detail": "request too large", "limit_bytes": limit }).to_string(),
+            ),
+            Self::BodyEncoded => LocalReply::detail(
+                415,
+                "The body's tokens must be counted: send it without a content-encoding",
+            )
+            .with("accept-encoding", "identity"),
+            Self::BodyUnreadable => {
+                LocalReply::detail(400, "The body's tokens must be counted: it must be JSON")
+            }
+            Self::CapBound => LocalReply::detail(
+                400,
+                "The call states a larger cap than its caller's limit, and its signed body cannot be changed",
+            ),
+            Self::OverLimit(over) => over.reply(),
+            Self::QuotaUnavailable => {
+                LocalReply::detail(503, "The gateway cannot tell how much of your limits is left; try again")
+                    .with("retry-after", "1")
+            }
+            Self::RecordsFull => {
+                LocalReply::detail(503, "The gateway cannot record what calls cost at the moment; try again")
+                    .with("retry-after", "1")
+            }
+            Self::Uncountable => LocalReply::detail(
+                403,
+                "Your use is limited, and what goes through an upgraded or gRPC connection cannot be counted",
             ),
             Self::Busy(seconds) => {
                 LocalReply::detail(503, "The gateway is getting its issuer's keys; try again")

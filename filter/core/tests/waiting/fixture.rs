@@ -12,6 +12,10 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
@@ -19,6 +23,14 @@ use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
 use serde_json::{Value, json};
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -103,6 +115,7 @@ struct Recorder(Vec<String>);
 impl Output for Recorder {
     fn effect(&mut self, effect: Effect<'_>) {
         self.0.push(match effect {
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::SetRequestHeader(name, value) => {
                 format!("{name}: {}", String::from_utf8_lossy(value))
             }
@@ -112,8 +125,10 @@ impl Output for Recorder {
                 format!("ask {} {}", question.target.path, String::from_utf8_lossy(&question.body))
             }
             Effect::CountWouldDeny(reason) => format!("count {reason}"),
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::Reply(reply) => format!("reply {} {}", reply.status, reply.body),
             Effect::Resume => "resume".to_owned(),
+            other => format!("{other:?}"),
         });
     }
 }
@@ -173,8 +188,18 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.uses,
-            body: &|| body.clone(),
+            body: &|start, size| {
+                let body = &body;
+                body.iter().skip(start).take(size).copied().collect()
+            },
             now: UnixMillis(self.now * 1000),
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            room: &|_| None,
+            refuses_stream_options: false,
+            caller: None,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
         let flow = machine.step(&mut env, input, &mut out);
         (flow, out.0)

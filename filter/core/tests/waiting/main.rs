@@ -242,7 +242,7 @@ fn shadow_mode_counts_and_lets_go_on_the_engines_routes_alone() {
     assert_eq!(flow, Flow::Continue);
     assert_eq!(effects, ["-x-attach-user", "count token_segments", "-authorization"]);
     // No identity, so nothing about one in the answer.
-    assert_eq!(worker.step(&mut machine, Input::ResponseHeaders).1, Vec::<String>::new());
+    assert_eq!(worker.step(&mut machine, Input::ResponseHeaders(&[], true)).1, Vec::<String>::new());
     assert_eq!(denied(&worker.send("/mem/events", "rubbish", "").1), "token_segments");
     assert_eq!(denied(&worker.send("/a/../b", "rubbish", "").1), "path_ambiguous");
     let (flow, effects) = worker.send("/agent", &rotagent("1", b"hello"), "other");

@@ -10,6 +10,7 @@ use crate::credentials::AUDIENCE;
 use crate::failure::{During as _, Failure};
 use crate::plugin;
 use crate::rows::Variant;
+use crate::server::Server;
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
@@ -35,13 +36,20 @@ pub(crate) struct Place<'a> {
     pub(crate) access_log: &'a Path,
 }
 
-/// A gateway that is rendered and never started, in a folder that goes when it goes.
-pub(crate) fn gateway(issuer: &str, engine: std::net::SocketAddr) -> Gateway {
+/// So much in a minute that nobody is refused, however fast the driver is.
+const TOKENS_PER_MINUTE: u64 = 10_000_000_000;
+
+/// A gateway that is rendered and never started, in a folder that goes when it goes. The bench's server is
+/// its engine and its control.
+pub(crate) fn gateway(issuer: &str, server: &Server) -> Gateway {
     Builder::new("bench")
         .set("OIDC_ISSUER", issuer)
         .set("OIDC_AUD", AUDIENCE)
-        .set("ENGINE_URL", format!("http://{engine}"))
+        .set("ENGINE_URL", format!("http://{}", server.engine))
         .set("ENGINE_REWRITE_CHAT", "off")
+        .set("CONTROL_PORT", server.control.port())
+        .set("MAX_TOKENS_PER_MIN", TOKENS_PER_MINUTE)
+        .set("USAGE_METERING", "prometheus")
         .prepare()
 }
 
@@ -92,6 +100,9 @@ impl Bootstrap {
             if value["@type"] == FILE_LOG {
                 value["path"] = text(place.access_log);
             }
+            if variant == Variant::BareSilent && value.get("access_log").is_some() {
+                value["access_log"] = Value::Sequence(Vec::new());
+            }
             replaced += self.replace_filter(variant, value)?;
             Ok(())
         })?;
@@ -119,15 +130,15 @@ impl Bootstrap {
         };
         let mut filter = filters.remove(at);
         match variant {
-            Variant::Bare => return Ok(1),
+            Variant::Bare | Variant::BareSilent => return Ok(1),
             Variant::Noop => set_module(&mut filter, &self.noop),
-            Variant::Attach => {
+            Variant::Attach | Variant::ChatAll => {
                 set_module(&mut filter, &self.module);
-                plugin::everything(&mut filter)?;
+                plugin::everything(&mut filter, variant.accounting())?;
             }
-            Variant::AttachPlain => {
+            Variant::AttachPlain | Variant::Chat | Variant::ChatCounted => {
                 set_module(&mut filter, &self.module);
-                plugin::plain(&mut filter)?;
+                plugin::plain(&mut filter, variant.accounting())?;
             }
             Variant::NativeCached => filter = self.native(true)?,
             Variant::NativeVerifying => filter = self.native(false)?,
@@ -213,7 +224,7 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
               config:
-                configuration: {value: '{"public_url":"http://gateway","issuers":[{"jwks":{"keys":{"cluster":"idp_0","path":"/keys"}}}]}'}
+                configuration: {value: '{"public_url":"http://gateway","accounting":{"ledger":true},"issuers":[{"jwks":{"keys":{"cluster":"idp_0","path":"/keys"}}}]}'}
                 vm_config:
                   code: {local: {filename: attach.wasm}}
                   environment_variables: {host_env_keys: []}
@@ -270,6 +281,29 @@ static_resources:
         }
         assert_eq!(all["rotagent"]["jwks"]["keys"]["cluster"], "idp_0");
         assert_eq!(bootstrap().public_url().unwrap(), "http://gateway");
+    }
+
+    #[test]
+    fn tokens_are_counted_where_the_row_says_so() {
+        let accounting = |variant| -> serde_json::Value {
+            let document = of(variant);
+            let config = &manager(&document)["http_filters"][1]["typed_config"]["config"];
+            let plugin: serde_json::Value =
+                serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
+            plugin["accounting"].clone()
+        };
+        assert!(accounting(Variant::Attach).is_null() && accounting(Variant::AttachPlain).is_null());
+        for (variant, all) in
+            [(Variant::Chat, false), (Variant::ChatAll, false), (Variant::ChatCounted, true)]
+        {
+            assert_eq!(accounting(variant), json!({"ledger": true, "count_all": all}));
+        }
+    }
+
+    #[test]
+    fn one_bare_envoy_writes_no_access_log() {
+        let log = |variant| manager(&of(variant))["access_log"].as_sequence().unwrap().len();
+        assert_eq!((log(Variant::Bare), log(Variant::BareSilent), log(Variant::Chat)), (1, 0, 1));
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Mint {
         format!("{before}{other}{}", signature.chars().skip(1).collect::<String>())
     }
 
+    /// The issuer's token for a user.
+    pub(crate) fn of_user(&self, algorithm: &str, user: u64, number: u64) -> String {
+        bearer(&self.oidc(algorithm, user, number))
+    }
+
     fn oidc(&self, algorithm: &str, user: u64, number: u64) -> String {
         let now = now();
         self.keys.of(algorithm).token(&json!({

@@ -15,7 +15,7 @@ use crate::process::Watched;
 use crate::rows::Variant;
 
 /// How long it may take to be live, and its filter to have its keys.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A running one.
@@ -24,6 +24,7 @@ pub(crate) struct Envoy {
     pub(crate) variant: Variant,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    admin: SocketAddr,
     process: Watched,
     access_log: PathBuf,
     log: PathBuf,
@@ -57,7 +58,8 @@ impl Envoy {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let process = Watched::spawn(&mut command)?;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut envoy = Self { variant, address: address(port), process, access_log, log };
+        let mut envoy =
+            Self { variant, address: address(port), admin: address(admin_port), process, access_log, log };
         let live = |response: Response| response.status == 200;
         envoy.wait("is not live", || Request::get("/ready").try_send(address(admin_port)).is_ok_and(live))?;
         Ok(envoy)
@@ -114,6 +116,46 @@ impl Envoy {
         kib().map(|kib| kib * 1024).ok_or_else(gone)
     }
 
+    /// The sum of a statistic's series whose labels contain a text; 0 where there are none.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) fn statistic(&self, name: &str, label: &str) -> Result<u64, Failure> {
+        let what = format!("the statistics of {}", self.variant.name());
+        let page =
+            Request::get(format!("/stats/prometheus?filter={name}")).try_send(self.admin).during(&what)?;
+        if page.status != 200 {
+            return Err(Failure(format!("{what}: status {}", page.status)));
+        }
+        Ok(sum(&page.text(), name, label))
+    }
+
+    /// Sees that it has counted the tokens of so many calls, each as the engine reported them, and lost none.
+    ///
+    /// # Errors
+    /// When it has not, after a while.
+    pub(crate) fn has_counted(&self, calls: u64) -> Result<(), Failure> {
+        let what = format!("calls counted as reported by {}", self.variant.name());
+        wait_for(&what, calls, PATIENCE, || {
+            self.statistic("attach_usage_records_total", "source=\"reported\"")
+        })?;
+        match self.statistic("attach_usage_records_dropped_total", "")? {
+            0 => Ok(()),
+            lost => Err(Failure(format!("{} has dropped {lost} usage records", self.variant.name()))),
+        }
+    }
+
+    /// The memory of its VMs that have served, in bytes. They say it once a second.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) fn vm_memory(&self) -> Result<u64, Failure> {
+        match self.statistic("attach_vm_memory_bytes", "")? {
+            0 => Err(Failure(format!("{} does not say what memory its VM has", self.variant.name()))),
+            bytes => Ok(bytes),
+        }
+    }
+
     /// Forgets what it has logged, so that no run fills the disk.
     pub(crate) fn empty_access_log(&self) {
         let _ = fs::File::options().write(true).open(&self.access_log).and_then(|file| file.set_len(0));
@@ -142,6 +184,40 @@ impl Envoy {
         let text = String::from_utf8_lossy(&text).into_owned();
         text.lines().next_back().unwrap_or("it said nothing").to_owned()
     }
+}
+
+/// Waits until a number is reached.
+///
+/// # Errors
+/// When it is not, after a while, or when it cannot be read.
+pub(crate) fn wait_for(
+    what: &str,
+    wanted: u64,
+    limit: Duration,
+    mut read: impl FnMut() -> Result<u64, Failure>,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    loop {
+        let found = read()?;
+        if found >= wanted {
+            return Ok(());
+        }
+        if start.elapsed() > limit {
+            return Err(Failure(format!("{found} {what}, not {wanted}")));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The sum of some series on a page for Prometheus.
+fn sum(page: &str, name: &str, label: &str) -> u64 {
+    let values = page.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let labels = series.strip_prefix(name)?;
+        let is_one = (labels.is_empty() || labels.starts_with('{')) && labels.contains(label);
+        is_one.then(|| value.parse::<u64>().ok()).flatten()
+    });
+    values.sum()
 }
 
 /// What Linux has promised to programs for ever.
@@ -194,4 +270,18 @@ fn version(binary: &Path) -> Option<String> {
 
 fn minor(version: &str) -> Option<&str> {
     version.rsplit_once('.').map(|(minor, _)| minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statistic_is_the_sum_of_its_series() {
+        let page = "# TYPE a_total counter\na_total{source=\"reported\"} 3\na_total{source=\"counted\"} 4\n\
+            a_total_more{source=\"reported\"} 5\nb 7\n";
+        assert_eq!(sum(page, "a_total", ""), 7);
+        assert_eq!(sum(page, "a_total", "source=\"reported\""), 3);
+        assert_eq!((sum(page, "b", ""), sum(page, "c", "")), (7, 0));
+    }
 }

@@ -2,15 +2,17 @@
 //!
 //! Several Envoys run side by side, all from the one bootstrap that `attach config render` makes; they differ
 //! in nothing but the filter between CORS and router: none, native `jwt_authn`, a module that does nothing, our
-//! module, with every scheme on or with OIDC alone. wrk drives them in turn, round after round, so that whatever else the machine does falls on all
+//! module, with every scheme on or with OIDC alone, counting tokens or not. wrk drives them in turn, round after round, so that whatever else the machine does falls on all
 //! of them alike. Behind them is a small server in a process of its own.
 //!
 //! The steady figure is the CPU time of the Envoy process per request. Throughput and latency depend on what
 //! the driver and the server leave of the machine; take them as ratios. Nothing is asserted on time.
 //!
-//! Besides: what signatures cost in a VM alone, and whether memory grows with the number of tokens.
+//! Besides: what signatures and the counting of tokens cost in a VM alone, what a chunk of a stream costs, what
+//! an open stream takes of memory, and whether memory grows with the number of tokens, users and calls.
 
 mod bootstrap;
+mod counting;
 mod credentials;
 mod drive;
 mod envoy;
@@ -20,12 +22,14 @@ mod keys;
 mod lists;
 mod measure;
 mod memory;
+mod open_streams;
 mod options;
 mod plugin;
 mod process;
 mod report;
 mod rows;
 mod server;
+mod sse;
 mod start;
 mod vm;
 
@@ -61,14 +65,27 @@ fn bench(options: &Options) -> Result<(), Failure> {
     let mut stage = Stage::set()?;
     let mut found = Found::default();
     if options.measures_vm() {
-        found.vm = vm::measure(stage.folder())?;
+        found.vm = Some(vm::measure(stage.folder())?);
+    }
+    if options.measures_counting() {
+        found.counting = Some(counting::measure(stage.folder())?);
     }
     if options.measures_requests() {
         let measured = measure::measure(options, &mut stage)?;
         println!("{}", report::table(&measured));
         found.measured = Some(measured);
     }
-    for (flood, count) in [(Flood::Tokens, options.tokens()), (Flood::Uses, options.uses())] {
+    if options.measures_streams() {
+        found.streams = Some(sse::measure(options.rounds, &mut stage)?);
+    }
+    if options.measures_open_streams() {
+        found.open_streams = Some(open_streams::measure(&mut stage)?);
+    }
+    let (calls, users) = options.calls().unzip();
+    let calls_of = Flood::Calls(users.unwrap_or(1));
+    for (flood, count) in
+        [(Flood::Tokens, options.tokens()), (Flood::Uses, options.uses()), (calls_of, calls)]
+    {
         if let Some(count) = count {
             found.memory.push(memory::measure(flood, count, &mut stage)?);
         }

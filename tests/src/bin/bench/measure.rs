@@ -9,11 +9,12 @@ use attach_tests::request::Request;
 use crate::bootstrap::{self, Bootstrap};
 use crate::credentials::{AUTHORITY, Keys, Mint, set};
 use crate::drive::{self, Driver};
-use crate::envoy::{self, Envoy};
+use crate::envoy::{self, Envoy, PATIENCE, wait_for};
 use crate::failure::{During as _, Failure};
 use crate::keys::Publisher;
 use crate::lists::Lists;
 use crate::options::Options;
+use crate::plugin::Accounting;
 use crate::rows::{Credential, Method, Row, Scheme, Variant};
 use crate::server::Server;
 
@@ -48,6 +49,15 @@ pub(crate) struct Case {
     pub(crate) samples: Vec<Sample>,
     seconds: Duration,
     wanted: u64,
+    /// How many calls were sent whose tokens are counted, warming up included.
+    calls: u64,
+}
+
+impl Case {
+    /// Whether tokens are counted in what it sends.
+    fn is_accounted(&self) -> bool {
+        self.method == Method::Post && self.row.variant.accounting() != Accounting::Off
+    }
 }
 
 /// Everything that was measured.
@@ -70,7 +80,7 @@ pub(crate) struct Stage {
     gateway: Gateway,
     module_bytes: u64,
     _publisher: Publisher,
-    _server: Server,
+    server: Server,
 }
 
 impl Stage {
@@ -87,7 +97,7 @@ impl Stage {
         let keys = Keys::new()?;
         let environment = keys.environment()?;
         let (publisher, server) = (Publisher::start(&keys), Server::start()?);
-        let gateway = bootstrap::gateway(&publisher.issuer(), server.address);
+        let gateway = bootstrap::gateway(&publisher.issuer(), &server);
         let bootstrap = Bootstrap::render(&gateway, publisher.issuer(), set(&keys.issuer), module, noop)?;
         let mint = Mint { keys, issuer: publisher.issuer(), gateway: bootstrap.public_url()? };
         let driver = Driver::new(gateway.folder(), Lists::new(gateway.folder(), mint))?;
@@ -99,7 +109,7 @@ impl Stage {
             gateway,
             module_bytes,
             _publisher: publisher,
-            _server: server,
+            server,
         })
     }
 
@@ -127,6 +137,22 @@ impl Stage {
         Ok(envoy)
     }
 
+    /// How many usage records control has so far.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) fn records(&self) -> Result<u64, Failure> {
+        self.server.records()
+    }
+
+    /// Waits until control has so many more records than before: what follows a call is part of its cost.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub(crate) fn delivered(&self, before: u64, calls: u64) -> Result<(), Failure> {
+        wait_for("records at control", calls, PATIENCE, || Ok(self.server.records()?.saturating_sub(before)))
+    }
+
     /// Bytes of our module.
     pub(crate) fn module_bytes(&self) -> u64 {
         self.module_bytes
@@ -141,7 +167,7 @@ pub(crate) fn measure(options: &Options, stage: &mut Stage) -> Result<Measured, 
     let mut cases: Vec<Case> = Vec::new();
     for (row, method) in options.cases() {
         let wanted = if matches!(row.credential, Credential::Once(_)) { ONCE } else { WARM_UP_REQUESTS };
-        cases.push(Case { row, method, samples: Vec::new(), seconds: WARM_UP, wanted });
+        cases.push(Case { row, method, samples: Vec::new(), seconds: WARM_UP, wanted, calls: 0 });
     }
     stage.driver.lists.prepare(cases.iter().map(|case| case.row.credential))?;
     let mut envoys: Vec<Envoy> = Vec::new();
@@ -164,8 +190,13 @@ pub(crate) fn measure(options: &Options, stage: &mut Stage) -> Result<Measured, 
             let is_once = matches!(case.row.credential, Credential::Once(_));
             let envoy = of(&envoys, case.row.variant)?;
             let list = stage.driver.lists.of(case.row.credential, case.method, case.wanted)?;
+            let records = case.is_accounted().then(|| stage.records()).transpose()?;
             let before = envoy.cpu_time()?;
             let run = stage.driver.run(case.row, case.method, envoy.address, case.seconds, list.as_ref())?;
+            if let Some(records) = records {
+                stage.delivered(records, run.requests)?;
+                case.calls += run.requests;
+            }
             let cpu = envoy.cpu_time()?.saturating_sub(before);
             envoy.empty_access_log();
             if round == 0 {
@@ -191,11 +222,14 @@ pub(crate) fn measure(options: &Options, stage: &mut Stage) -> Result<Measured, 
             round => eprintln!("round {round} of {} done", options.rounds),
         }
     }
+    for case in cases.iter().filter(|case| case.is_accounted()) {
+        of(&envoys, case.row.variant)?.has_counted(case.calls)?;
+    }
     Ok(Measured { cases, requests, rounds: options.rounds })
 }
 
 /// Other work on the same processors makes every figure higher, ratios included.
-fn warn_if_busy() {
+pub(crate) fn warn_if_busy() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().and_then(|minute| minute.parse::<f64>().ok()).unwrap_or_default();
     // The minting before has kept all processors busy itself.
@@ -224,8 +258,8 @@ fn prove(envoy: &mut Envoy, scheme: Scheme, lists: &mut Lists) -> Result<(), Fai
     }
 }
 
-/// A request as the driver makes it.
-fn request(method: Method, fields: &str) -> Request {
+/// A request as the driver makes it, by fields with tabs between them.
+pub(crate) fn request(method: Method, fields: &str) -> Request {
     let bare = match method.body() {
         Some(body) => Request::post(method.path(), body),
         None => Request::get(method.path()),
@@ -234,13 +268,17 @@ fn request(method: Method, fields: &str) -> Request {
     fields.fold(bare.header("host", AUTHORITY), |request, (name, value)| request.header(name, value))
 }
 
-fn of(envoys: &[Envoy], variant: Variant) -> Result<&Envoy, Failure> {
+/// The Envoy of a variant.
+///
+/// # Errors
+/// When it was not started.
+pub(crate) fn of(envoys: &[Envoy], variant: Variant) -> Result<&Envoy, Failure> {
     let found = envoys.iter().find(|envoy| envoy.variant == variant);
     found.ok_or_else(|| Failure(format!("no Envoy was started for {}", variant.name())))
 }
 
 /// Every other round goes backwards, so that no row always follows the same one.
-fn turned<T>(mut order: Vec<T>, round: usize) -> Vec<T> {
+pub(crate) fn turned<T>(mut order: Vec<T>, round: usize) -> Vec<T> {
     if !round.is_multiple_of(2) {
         order.reverse();
     }

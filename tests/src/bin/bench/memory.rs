@@ -1,4 +1,5 @@
-//! Whether memory stays as it is however many tokens come, and however much is used once.
+//! Whether memory stays as it is however many tokens come, however much is used once, and however many users
+//! call models.
 //!
 //! An Envoy of its own is sent so many different credentials, and its resident memory is read on the way. What
 //! it remembers is bounded and full long before the first reading, so that it must not grow from then on.
@@ -19,6 +20,14 @@ const CONNECTIONS: u64 = 16;
 const UNDER_WAY: u64 = 8;
 /// So many user agents come with the tokens that no memory of assertions holds one for each.
 const USER_AGENTS: u64 = 20_000;
+/// What the calls name: the first two are counted by different vocabularies.
+const MODELS: [&str; 3] = ["gpt-4", "gpt-4o", "llama3"];
+/// One call in so many has a long prompt.
+const LONG_EVERY: u64 = 256;
+/// How long that is, in bytes: more than the filter keeps.
+const LONG_BYTES: usize = 40_000;
+/// An Envoy says the memory of its VM once a second.
+const BEATS: Duration = Duration::from_millis(1_500);
 /// How long a connection may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Readings.
@@ -27,11 +36,13 @@ const STEPS: u64 = 10;
 /// What was found out.
 pub(crate) struct Memory {
     /// Of what.
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     /// How many were sent and answered 200.
     pub(crate) sent: u64,
     /// Resident bytes after each tenth of them.
     pub(crate) resident: Vec<u64>,
+    /// Bytes of the VM's memory at the same times, where it says them.
+    pub(crate) vm: Vec<u64>,
     /// By how much it may grow after the first tenth.
     pub(crate) goal: &'static str,
 }
@@ -43,6 +54,17 @@ pub(crate) enum Flood {
     Tokens,
     /// Signatures by such keys, each of which stands in the table of what was used.
     Uses,
+    /// Model calls of so many users, each with a token of its own, all prompts counted.
+    Calls(u64),
+}
+
+impl Flood {
+    fn method(self) -> Method {
+        match self {
+            Self::Tokens | Self::Uses => Method::Get,
+            Self::Calls(_) => Method::Post,
+        }
+    }
 }
 
 /// Sends `count` of them to an Envoy of its own.
@@ -51,15 +73,20 @@ pub(crate) enum Flood {
 /// When it does not start, a connection breaks, or an answer is not 200.
 pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Memory, Failure> {
     let (what, goal) = match flood {
-        Flood::Tokens => ("distinct HS256 tokens", "flat"),
+        Flood::Tokens => ("distinct HS256 tokens".to_owned(), "flat"),
         // What is good for minutes is remembered for minutes: the table grows up to its bound.
-        Flood::Uses => ("signatures in the replay table", "≤ +20 MB, the table's bound"),
+        Flood::Uses => ("signatures in the replay table".to_owned(), "≤ +20 MB, the table's bound"),
+        Flood::Calls(users) => (format!("model calls of {} users", users.min(count)), ""),
     };
-    let envoy = stage.envoy(Variant::Attach, &[Scheme::Hmac])?;
+    let (variant, scheme) = match flood {
+        Flood::Tokens | Flood::Uses => (Variant::Attach, Scheme::Hmac),
+        Flood::Calls(_) => (Variant::ChatCounted, Scheme::Oidc("EdDSA")),
+    };
+    let envoy = stage.envoy(variant, &[scheme])?;
     let (mint, address) = (stage.mint(), envoy.address);
     // Others have had the numbers before.
     let next = AtomicU64::new(1 << 32);
-    let mut resident = Vec::new();
+    let (mut resident, mut vm) = (Vec::new(), Vec::new());
     for step in 1..=STEPS {
         let end = (1 << 32) + count * step / STEPS;
         std::thread::scope(|scope| {
@@ -75,10 +102,16 @@ pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Mem
         // Each connection took a number too many.
         next.store(end, Ordering::Relaxed);
         envoy.empty_access_log();
+        if matches!(flood, Flood::Calls(_)) {
+            // An Envoy says it once a second, and only what was there then.
+            envoy.has_counted(count * step / STEPS)?;
+            std::thread::sleep(BEATS);
+            vm.push(envoy.vm_memory()?);
+        }
         resident.push(envoy.resident()?);
         eprintln!("{} of {count} {what}", count * step / STEPS);
     }
-    Ok(Memory { what, sent: count, resident, goal })
+    Ok(Memory { what, sent: count, resident, vm, goal })
 }
 
 /// Sends requests on one connection until there are no more numbers.
@@ -109,15 +142,32 @@ fn connection(
 }
 
 fn request(flood: Flood, mint: &Mint, number: u64) -> String {
-    let fields = match flood {
-        Flood::Tokens => mint.hmac(number),
-        Flood::Uses => mint.hmac_signature(Method::Get, number).replace('\t', "\r\n"),
+    let (method, agent) = (flood.method(), number % USER_AGENTS);
+    let (fields, body) = match flood {
+        Flood::Tokens => (mint.hmac(number), String::new()),
+        Flood::Uses => (mint.hmac_signature(method, number).replace('\t', "\r\n"), String::new()),
+        Flood::Calls(users) => {
+            let body = call(number);
+            let token = mint.of_user("EdDSA", number % users, number);
+            let length = body.len();
+            (format!("{token}\r\ncontent-type: application/json\r\ncontent-length: {length}"), body)
+        }
     };
     format!(
-        "GET {} HTTP/1.1\r\nHost: {AUTHORITY}\r\nUser-Agent: attach-bench/{}\r\n{fields}\r\n\r\n",
-        Method::Get.path(),
-        number % USER_AGENTS
+        "{} {} HTTP/1.1\r\nHost: {AUTHORITY}\r\nUser-Agent: attach-bench/{agent}\r\n{fields}\r\n\r\n{body}",
+        method.name(),
+        method.path(),
     )
+}
+
+/// A model call: of each vocabulary, and now and then one whose prompt is too long to be kept.
+fn call(number: u64) -> String {
+    let model = MODELS.get(number as usize % MODELS.len()).unwrap_or(&"llama3");
+    let body = Method::Post.body().unwrap_or_default().replace("llama3", model);
+    match number % LONG_EVERY {
+        0 => body.replacen("Why is", &"Why is the sky blue? ".repeat(LONG_BYTES / 21), 1),
+        _ => body,
+    }
 }
 
 /// Reads one answer of known length; its status.

@@ -10,29 +10,40 @@ pub(crate) const HELP: &str = "\
 usage: make bench [BENCH_ARGS='…']
 
   --requests N   about so many requests per row, over all rounds (default 150000)
-  --rounds N     how often all rows are driven in turn (default 11)
+  --rounds N     how often all rows are driven in turn (default 9)
   --tokens N     how many distinct tokens the row memory sends (default 1000000)
   --uses N       how many signatures the row replay-memory sends (default 300000, at most 600000)
+  --calls N      how many model calls the row vm-memory makes (default 200000; `make soak`: 1000000)
+  --users N      of how many users those are (default 100000)
   --rows A,B     only these rows: bare, native, native-verify, noop, attach, attach-plain (no assertions);
                  seen before: did-key, did-pkh, hmac, gateway; every one new: native-new, native-es256-new,
                  native-es384-new, attach-new, attach-plain-new, attach-new-users, rs384-new, rs512-new,
                  es256-new, es384-new, ps256-new, eddsa-new, did-pkh-new, hmac-new; every request signed:
-                 rotagent, httpsig, httpsig-digest; refused: native-401, attach-401; and, which are no
-                 requests by wrk: vm-speed (signatures in node's V8), memory, replay-memory, and up-again,
-                 the time to ready of a second `attach up`
+                 rotagent, httpsig, httpsig-digest; refused: native-401, attach-401; model calls whose tokens
+                 are reserved, settled and metered: bare-silent (no access log), chat (OIDC alone), chat-all
+                 (every scheme, assertions), chat-counted (every prompt counted); and, which are no requests
+                 by wrk: vm-speed (signatures in node's V8), count-speed (tokens in node's V8), sse (streams
+                 of 50 chunks), memory, replay-memory, vm-memory, stream-memory (200 open streams), and
+                 up-again, the time to ready of a second `attach up`
   --methods A,B  only these: get, post
-  --quick        a first look, some 7 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
+  --quick        a first look, some 9 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
+                 --calls 40000
 
-All of it takes some 20 minutes on two idle processors. To shorten it, take fewer rounds, one method, or name
+All of it takes some 25 minutes on two idle processors. To shorten it, take fewer rounds, one method, or name
 rows; what a row is compared with (bare, attach, native-new, attach-new, eddsa-new) must be among them.
 
-Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM, VM_SPEED_WASM (set by the Makefile); ENVOY_BIN as for
-`make envoy-up`.";
+Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM, VM_SPEED_WASM, COUNT_SPEED_WASM, COUNT_SPEED_BIN,
+TOKENIZER (set by the Makefile); ENVOY_BIN as for `make envoy-up`.";
 
 /// The rows that are no rows of requests by wrk.
-const OTHERS: [&str; 4] = [START, VM_SPEED, MEMORY, REPLAY_MEMORY];
+const OTHERS: [&str; 8] =
+    [START, VM_SPEED, COUNT_SPEED, SSE, MEMORY, REPLAY_MEMORY, VM_MEMORY, STREAM_MEMORY];
 const START: &str = "up-again";
 const VM_SPEED: &str = "vm-speed";
+const COUNT_SPEED: &str = "count-speed";
+const SSE: &str = "sse";
+const VM_MEMORY: &str = "vm-memory";
+const STREAM_MEMORY: &str = "stream-memory";
 const MEMORY: &str = "memory";
 const REPLAY_MEMORY: &str = "replay-memory";
 /// More, and some bucket of the replay table might be full, which is an answer of 503.
@@ -50,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     tokens: u64,
     uses: u64,
+    calls: u64,
+    users: u64,
     rows: Option<Vec<String>>,
     methods: Vec<Method>,
 }
@@ -62,9 +75,11 @@ impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, Failure> {
         let mut options = Self {
             requests: 150_000,
-            rounds: 11,
+            rounds: 9,
             tokens: 1_000_000,
             uses: 300_000,
+            calls: 200_000,
+            users: 100_000,
             rows: None,
             methods: vec![Method::Get, Method::Post],
         };
@@ -75,10 +90,12 @@ impl Options {
             match flag.as_str() {
                 "--quick" => {
                     (options.requests, options.rounds) = (45_000, 3);
-                    (options.tokens, options.uses) = (100_000, 30_000);
+                    (options.tokens, options.uses, options.calls) = (100_000, 30_000, 40_000);
                 }
                 "--tokens" => options.tokens = number(flag, value()?)?,
                 "--uses" => options.uses = number(flag, value()?)?.min(MAX_USES),
+                "--calls" => options.calls = number(flag, value()?)?,
+                "--users" => options.users = number(flag, value()?)?,
                 "--requests" => options.requests = number(flag, value()?)?,
                 "--rounds" => {
                     options.rounds = usize::try_from(number(flag, value()?)?).unwrap_or(usize::MAX);
@@ -111,6 +128,26 @@ impl Options {
     /// How many signatures are sent for the same, if that is wanted.
     pub(crate) fn uses(&self) -> Option<u64> {
         self.wants(REPLAY_MEMORY).then_some(self.uses)
+    }
+
+    /// How many model calls are made for the same, and of how many users, if that is wanted.
+    pub(crate) fn calls(&self) -> Option<(u64, u64)> {
+        self.wants(VM_MEMORY).then_some((self.calls, self.users))
+    }
+
+    /// Whether what counting costs in a VM is wanted.
+    pub(crate) fn measures_counting(&self) -> bool {
+        self.wants(COUNT_SPEED)
+    }
+
+    /// Whether what a stream costs is wanted.
+    pub(crate) fn measures_streams(&self) -> bool {
+        self.wants(SSE)
+    }
+
+    /// Whether what an open stream takes of memory is wanted.
+    pub(crate) fn measures_open_streams(&self) -> bool {
+        self.wants(STREAM_MEMORY)
     }
 
     /// Whether the time to ready is wanted.
@@ -168,6 +205,8 @@ mod tests {
         assert_eq!(options.cases().len(), ROWS.iter().map(|row| row.methods.len()).sum::<usize>());
         assert!(options.measures_start() && options.measures_vm());
         assert_eq!((options.tokens(), options.uses()), (Some(1_000_000), Some(300_000)));
+        assert_eq!(options.calls(), Some((200_000, 100_000)));
+        assert!(options.measures_counting() && options.measures_streams() && options.measures_open_streams());
     }
 
     #[test]

@@ -10,6 +10,17 @@ use crate::keys;
 /// What is in the VM's environment.
 const VARIABLES: [&str; 3] = ["ATTACH_CONTROL_SECRET", "ATTACH_ASSERTION_KEY", "ATTACH_HMAC_KEYS"];
 
+/// What the filter does about the tokens of model calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accounting {
+    /// Nothing.
+    Off,
+    /// As rendered: a limit by the minute, counters by user and model, a row per call for control.
+    On,
+    /// The same, and every prompt is counted whatever its length says.
+    CountAll,
+}
+
 /// The gateway's public address by a rendered bootstrap's filter.
 ///
 /// # Errors
@@ -25,8 +36,9 @@ pub(crate) fn public_url(filter: &Value) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When the filter is not as expected.
-pub(crate) fn plain(filter: &mut Value) -> Result<(), Failure> {
+pub(crate) fn plain(filter: &mut Value, accounting: Accounting) -> Result<(), Failure> {
     let mut document = read(filter)?;
+    account(&mut document, accounting)?;
     let members = document.as_object_mut().ok_or_else(|| Failure("the filter's document is none".into()))?;
     for name in ["did", "rotagent", "hmac", "httpsig", "gateway_tokens", "assertion"] {
         members.remove(name);
@@ -39,8 +51,9 @@ pub(crate) fn plain(filter: &mut Value) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the filter is not as expected.
-pub(crate) fn everything(filter: &mut Value) -> Result<(), Failure> {
+pub(crate) fn everything(filter: &mut Value, accounting: Accounting) -> Result<(), Failure> {
     let mut document = read(filter)?;
+    account(&mut document, accounting)?;
     let target = document["issuers"][0]["jwks"]["keys"].clone();
     if !target.is_object() {
         return Err(Failure("the filter's document has no issuer".into()));
@@ -71,6 +84,17 @@ pub(crate) fn everything(filter: &mut Value) -> Result<(), Failure> {
     config["allow_on_headers_stop_iteration"] = Value::from(true);
     config["vm_config"]["environment_variables"]["host_env_keys"] =
         Value::Sequence(VARIABLES.into_iter().map(Value::from).collect());
+    Ok(())
+}
+
+fn account(document: &mut Json, accounting: Accounting) -> Result<(), Failure> {
+    let rendered = document.get_mut("accounting").filter(|rendered| rendered.is_object());
+    let rendered = rendered.ok_or_else(|| Failure("the filter's document counts no tokens".into()))?;
+    match accounting {
+        Accounting::Off => *rendered = Json::Null,
+        Accounting::On => rendered["count_all"] = json!(false),
+        Accounting::CountAll => rendered["count_all"] = json!(true),
+    }
     Ok(())
 }
 

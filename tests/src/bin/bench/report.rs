@@ -82,7 +82,8 @@ pub(crate) fn paired(
     median(case.samples.iter().zip(&other.samples).map(|(mine, other)| with(mine, other)))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// The middle of some values; `None` where there is none.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

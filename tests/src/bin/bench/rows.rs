@@ -1,12 +1,15 @@
 //! What is compared with what.
 
 use crate::failure::Failure;
+use crate::plugin::Accounting;
 
 /// What stands between CORS and router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// Nothing.
     Bare,
+    /// Nothing, and no access log either.
+    BareSilent,
     /// Envoy's own `jwt_authn`, which remembers verified tokens.
     NativeCached,
     /// The same, verifying every token.
@@ -17,6 +20,12 @@ pub(crate) enum Variant {
     Attach,
     /// Our module with OIDC alone and without assertions.
     AttachPlain,
+    /// The same, and tokens: reserve, settle, meter, and a row per call for control.
+    Chat,
+    /// The same with every scheme on and assertions.
+    ChatAll,
+    /// As [`Variant::Chat`], and every prompt is counted.
+    ChatCounted,
 }
 
 /// A way to say who one is.
@@ -99,7 +108,10 @@ const RS256: Scheme = Scheme::Oidc("RS256");
 pub(crate) const ROWS: &[Row] = {
     use Credential::{New, None, Once, Same};
     use Scheme::{DidKey, DidPkh, Gateway, Hmac, Oidc, OidcUsers, Rotagent, Signature, SignatureWithDigest};
-    use Variant::{Attach, AttachPlain, Bare, NativeCached, NativeVerifying, Noop};
+    use Variant::{
+        Attach, AttachPlain, Bare, BareSilent, Chat, ChatAll, ChatCounted, NativeCached, NativeVerifying,
+        Noop,
+    };
     &[
         row("bare", "bare Envoy", Bare, Same(RS256), BOTH),
         row("native", "jwt_authn, token cache", NativeCached, Same(RS256), BOTH),
@@ -107,6 +119,10 @@ pub(crate) const ROWS: &[Row] = {
         row("noop", "wasm that does nothing", Noop, Same(RS256), BOTH),
         row("attach", "attach.wasm", Attach, Same(RS256), BOTH),
         row("attach-plain", "attach.wasm, no assertions", AttachPlain, Same(RS256), BOTH),
+        row("bare-silent", "bare Envoy, no access log", BareSilent, Same(RS256), POST),
+        row("chat", "attach.wasm, tokens", Chat, Same(RS256), POST),
+        row("chat-all", "attach.wasm, tokens, assertions", ChatAll, Same(RS256), POST),
+        row("chat-counted", "attach.wasm, tokens, all counted", ChatCounted, Same(RS256), POST),
         row("did-key", "attach.wasm, did:key", Attach, Same(DidKey), GET),
         row("did-pkh", "attach.wasm, did:pkh", Attach, Same(DidPkh), GET),
         row("hmac", "attach.wasm, HS256", Attach, Same(Hmac), GET),
@@ -158,17 +174,30 @@ impl Variant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
+            Self::BareSilent => "bare-silent",
             Self::NativeCached => "native-cached",
             Self::NativeVerifying => "native-verifying",
             Self::Noop => "noop",
             Self::Attach => "attach",
             Self::AttachPlain => "attach-plain",
+            Self::Chat => "chat",
+            Self::ChatAll => "chat-all",
+            Self::ChatCounted => "chat-counted",
         }
     }
 
     /// Whether it tells a forged token from a good one.
     pub(crate) fn verifies(self) -> bool {
-        !matches!(self, Self::Bare | Self::Noop)
+        !matches!(self, Self::Bare | Self::BareSilent | Self::Noop)
+    }
+
+    /// What it does about tokens.
+    pub(crate) fn accounting(self) -> Accounting {
+        match self {
+            Self::Chat | Self::ChatAll => Accounting::On,
+            Self::ChatCounted => Accounting::CountAll,
+            _ => Accounting::Off,
+        }
     }
 }
 

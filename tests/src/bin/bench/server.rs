@@ -1,31 +1,38 @@
-//! The engine behind all Envoys: the cheapest server that will do, in a process of its own.
+//! What stands behind all Envoys: the cheapest server that will do, in a process of its own.
 //!
-//! It reads requests of known length and answers each with the same few bytes, on one thread.
+//! It is the engine and, on a port of its own, control. It reads requests of known length and answers each
+//! with the same few bytes, on one thread; only the streams, which wait between their chunks, have one each.
+
+mod answers;
+mod stream;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use attach_tests::request::Request as Asked;
 use tokio::net::{TcpListener, TcpStream};
 
+use self::answers::{Answer, Request};
+pub(crate) use self::stream::{Pace, now_nanos};
 use crate::failure::{During as _, Failure};
 use crate::process::Watched;
 
 /// The argument that makes this program the server.
 pub(crate) const ARGUMENT: &str = "serve-the-bench";
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n\
-    {\"object\":\"list\",\"data\":[]}";
-/// More than any request of the bench.
-const MAX_REQUEST: usize = 64 * 1024;
+/// More than any request of the bench, and than a batch of records.
+const MAX_REQUEST: usize = 2 * 1024 * 1024;
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The running server.
 pub(crate) struct Server {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where the engine listens.
+    pub(crate) engine: SocketAddr,
+    /// Where control listens.
+    pub(crate) control: SocketAddr,
     _process: Watched,
 }
 
@@ -47,8 +54,21 @@ impl Server {
             let _ = sender.send(line);
         });
         let line = receiver.recv_timeout(PATIENCE).during("the bench's server does not start")?;
-        let address = line.trim().parse().during("the bench's server does not say where it listens")?;
-        Ok(Self { address, _process: process })
+        let mut addresses = line.split_whitespace().filter_map(|address| address.parse().ok());
+        match (addresses.next(), addresses.next()) {
+            (Some(engine), Some(control)) => Ok(Self { engine, control, _process: process }),
+            _ => Err(Failure("the bench's server does not say where it listens".into())),
+        }
+    }
+
+    /// How many usage records control has been given so far.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) fn records(&self) -> Result<u64, Failure> {
+        let what = "the count of records at the bench's server";
+        let response = Asked::get(answers::COUNT).try_send(self.control).during(what)?;
+        response.text().trim().parse().during(what)
     }
 }
 
@@ -57,23 +77,31 @@ impl Server {
 /// # Errors
 /// When it cannot listen.
 pub(crate) fn serve() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().max_blocking_threads(stream::MOST).build();
     runtime.during("the server's runtime")?.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.during("the server's port")?;
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (engine, control) = (listen().await, listen().await);
+        let (engine, control) = (engine.during("the server's port")?, control.during("the server's port")?);
+        let at = |listener: &TcpListener| listener.local_addr().during("the server's port");
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", listener.local_addr().during("the server's port")?).during("the server")?;
+        writeln!(stdout, "{} {}", at(&engine)?, at(&control)?).during("the server")?;
         stdout.flush().during("the server")?;
         loop {
-            let (connection, _) = listener.accept().await.during("the server's port")?;
+            let accepted = tokio::select! {
+                accepted = engine.accept() => accepted,
+                accepted = control.accept() => accepted,
+            };
+            let (connection, _) = accepted.during("the server's port")?;
             let _ = connection.set_nodelay(true);
             // A connection that breaks has no more questions.
-            tokio::spawn(async move { answer(&connection).await });
+            tokio::spawn(async move { converse(connection).await });
         }
     })
 }
 
 /// Answers requests until the other side has no more.
-async fn answer(connection: &TcpStream) -> std::io::Result<()> {
+async fn converse(mut connection: TcpStream) -> std::io::Result<()> {
     let mut buffer = vec![0; MAX_REQUEST];
     let mut held = 0;
     loop {
@@ -84,12 +112,28 @@ async fn answer(connection: &TcpStream) -> std::io::Result<()> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        while let Some(length) = buffer.get(..held).and_then(request_length) {
+        while let Some(request) = buffer.get(..held).and_then(Request::parse) {
+            let (length, answer) = (request.length, answers::to(&request));
             buffer.copy_within(length..held, 0);
             held -= length;
-            send(connection, ANSWER).await?;
+            match answer {
+                Answer::Fixed(bytes) => send(&connection, bytes).await?,
+                Answer::Text(text) => send(&connection, text.as_bytes()).await?,
+                Answer::Stream(pace) => connection = paced(connection, pace).await?,
+            }
         }
     }
+}
+
+/// Answers with a stream, on a thread that may wait.
+async fn paced(connection: TcpStream, pace: Pace) -> std::io::Result<TcpStream> {
+    let connection = connection.into_std()?;
+    connection.set_nonblocking(false)?;
+    let answered =
+        tokio::task::spawn_blocking(move || stream::answer(&connection, pace).map(|()| connection));
+    let connection = answered.await.map_err(std::io::Error::other)??;
+    connection.set_nonblocking(true)?;
+    TcpStream::from_std(connection)
 }
 
 async fn send(connection: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
@@ -101,43 +145,4 @@ async fn send(connection: &TcpStream, mut bytes: &[u8]) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The length of the first request in `held`, if the whole of it is there.
-fn request_length(held: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-    let (mut length, mut body) = (0, 0);
-    for line in held.split_inclusive(|byte| *byte == b'\n') {
-        length += line.len();
-        if line == b"\r\n" {
-            return (held.len() >= length + body).then_some(length + body);
-        }
-        if let Some((name, value)) = line.split_at_checked(NAME.len())
-            && name.eq_ignore_ascii_case(NAME)
-        {
-            body = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_answered_once_the_whole_of_it_is_there() {
-        let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        assert_eq!(request_length(get), Some(get.len()));
-        assert_eq!(request_length(&get[..get.len() - 1]), None);
-        let post = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nhost: x\r\n\r\nabcGET";
-        assert_eq!(request_length(post), Some(post.len() - 3));
-        assert_eq!(request_length(&post[..post.len() - 5]), None);
-    }
-
-    #[test]
-    fn the_answer_is_as_long_as_it_says() {
-        let body = ANSWER.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-        assert_eq!(ANSWER.len() - body, 27);
-    }
 }

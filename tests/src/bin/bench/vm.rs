@@ -9,7 +9,7 @@ use crate::failure::{During as _, Failure};
 use crate::process::Watched;
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One of its lines.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,31 +22,53 @@ pub(crate) struct Step {
     pub(crate) limit: Option<f64>,
 }
 
-/// Runs the program; without node there is nothing to be told.
+/// Runs the program.
 ///
 /// # Errors
-/// When the program is not there or fails.
-pub(crate) fn measure(folder: &Path) -> Result<Option<Vec<Step>>, Failure> {
-    if Command::new("node").arg("--version").stdin(Stdio::null()).output().is_err() {
-        eprintln!("node is missing, so what signatures cost in a VM is not measured: install nodejs");
-        return Ok(None);
-    }
+/// When the program or node is not there, or it fails.
+pub(crate) fn measure(folder: &Path) -> Result<Vec<Step>, Failure> {
     let program = crate::measure::file("VM_SPEED_WASM")?;
+    let steps: Vec<Step> = run(&program, folder)?.lines().filter_map(parse).collect();
+    if steps.is_empty() { Err(Failure("vm_speed gave no result".into())) } else { Ok(steps) }
+}
+
+/// What a program of WASI's writes when node's V8 runs it.
+///
+/// # Errors
+/// When node is not there, or the program fails.
+pub(crate) fn run(program: &Path, folder: &Path) -> Result<String, Failure> {
     let script = folder.join("vm-speed.mjs");
     std::fs::write(&script, include_str!("../../../bench/vm-speed.mjs")).during(script.display())?;
-    let mut command = Command::new("node");
-    command.arg("--no-warnings").arg(&script).arg(program);
-    let mut node = Watched::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    output(node()?.arg("--no-warnings").arg(&script).arg(program))
+}
+
+/// node.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn node() -> Result<Command, Failure> {
+    let found = Command::new("node").arg("--version").stdin(Stdio::null()).output();
+    found.map(|_| Command::new("node")).map_err(|_| {
+        Failure("node is missing: install the package nodejs, or leave out vm-speed and count-speed".into())
+    })
+}
+
+/// What a program writes.
+///
+/// # Errors
+/// When it fails, or takes too long.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let what = command.get_program().to_string_lossy().into_owned();
+    let mut process = Watched::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     // It says less than a pipe holds, so it never waits for us to read.
-    if !node.ends_within(PATIENCE) {
-        return Err(Failure(format!("vm_speed did not end within {} s", PATIENCE.as_secs())));
+    if !process.ends_within(PATIENCE) {
+        return Err(Failure(format!("{what} did not end within {} s", PATIENCE.as_secs())));
     }
     let mut text = String::new();
-    if let Some(stdout) = node.pipes().stdout.as_mut() {
-        stdout.read_to_string(&mut text).during("vm_speed")?;
+    if let Some(stdout) = process.pipes().stdout.as_mut() {
+        stdout.read_to_string(&mut text).during(&what)?;
     }
-    let steps: Vec<Step> = text.lines().filter_map(parse).collect();
-    if steps.is_empty() { Err(Failure("vm_speed gave no result".into())) } else { Ok(Some(steps)) }
+    Ok(text)
 }
 
 /// A line such as `Ed25519 verify   98.0 µs   at most 120`.

@@ -13,12 +13,24 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::policy::Policy;
+use attach_core::quota::book::Book;
+use attach_core::quota::bucket::SharedWindows;
+use attach_core::quota::entry::Entry;
+use attach_core::quota::{Key, Window};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
 use attach_core::stream::{Effect, Env, Flow, Input, Machine, Output};
 
 use super::super::world;
+
+struct NoWindows;
+
+impl SharedWindows for NoWindows {
+    fn update(&self, _: Key, _: Window, _: u64, _: &mut dyn FnMut(&mut Entry)) -> bool {
+        false
+    }
+}
 
 /// What was used, without an end.
 #[derive(Default)]
@@ -103,6 +115,21 @@ impl Worker {
     }
 
     pub(super) fn step(&mut self, machine: &mut Machine, body: &[u8], input: Input<'_>) -> (Flow, Vec<Done>) {
+        self.with(body, |env, out| machine.step(env, input, out))
+    }
+
+    pub(super) fn close(&mut self, machine: &mut Machine) {
+        let _ = self.with(&[], |env, out| {
+            machine.close(env, out);
+            Flow::Continue
+        });
+    }
+
+    fn with(
+        &mut self,
+        body: &[u8],
+        act: impl FnOnce(&mut Env<'_>, &mut Effects) -> Flow,
+    ) -> (Flow, Vec<Done>) {
         let mut out = Effects(Vec::new());
         let mut env = Env {
             policy: &self.rules.policy,
@@ -112,10 +139,17 @@ impl Worker {
             assertions: &mut self.assertions,
             host: &NoHost,
             once: &self.used,
-            body: &|| body.to_vec(),
+            body: &|start, size| body.iter().skip(start).take(size).copied().collect(),
             now: self.now,
+            quota: &mut Book::new("test", false),
+            windows: &NoWindows,
+            room: &|_| None,
+            refuses_stream_options: false,
+            caller: None,
+            calls: &mut 0,
+            clock: &|| UnixMillis(0),
         };
-        let flow = machine.step(&mut env, input, &mut out);
+        let flow = act(&mut env, &mut out);
         (flow, out.0)
     }
 }
@@ -130,6 +164,7 @@ pub(super) enum Done {
     Counted,
     Replied(u16),
     Resumed,
+    Other,
 }
 
 struct Effects(Vec<Done>);
@@ -147,8 +182,10 @@ impl Output for Effects {
                 timeout: question.timeout,
             },
             Effect::CountWouldDeny(_) => Done::Counted,
+            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::Reply(reply) => Done::Replied(reply.status),
             Effect::Resume => Done::Resumed,
+            _ => Done::Other,
         });
     }
 }

@@ -315,7 +315,7 @@ fn a_covered_digest_is_what_the_body_must_have() {
 #[test]
 fn beside_a_bearer_the_signer_is_who_acts() {
     let signed = || World::new().judge(&plain("")).unwrap();
-    let bearer = || Identity::new("alice".into(), UnixMillis(1));
+    let bearer = || Identity::new("alice".into(), UnixMillis(1), Credential::Oidc);
     let both = acting(bearer(), &signed().identity).unwrap();
     assert_eq!((both.user(), both.agent()), ("alice", Some("sig:bot.example")));
     assert_eq!(both.expires(), UnixMillis(1));

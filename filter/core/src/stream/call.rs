@@ -1,0 +1,93 @@
+//! A model call: what is known of it from its headers to its end, and what it costs.
+//!
+//! 1. [`admission`]: its body is read as it comes, tokens are reserved, and it goes on.
+//! 2. [`delivery`]: its answer is read as it passes, and ended where its budget is.
+//! 3. [`settlement`]: when it is over, whoever ended it, the reservation is settled and a record is made.
+//!
+//! Text never has more tokens than bytes, so bytes stand in for tokens where they decide nothing.
+
+pub(super) mod admission;
+mod delivery;
+mod head;
+mod looking;
+mod prompt;
+mod settlement;
+
+use std::rc::Rc;
+
+use crate::authn::Identity;
+use crate::clock::UnixMillis;
+use crate::llm::bpe::Encoding;
+use crate::llm::response::ResponseReader;
+use crate::llm::shape::{self, Shape};
+use crate::outbox::Room;
+use crate::quota::book::Hold;
+
+pub(super) use admission::{Admission, Reserving};
+pub(super) use head::CallHead;
+pub(super) use looking::Looking;
+use prompt::Prompt;
+
+/// A call that has gone upstream.
+pub(super) struct Call {
+    identity: Rc<Identity>,
+    /// The room that was promised for its record.
+    room: Option<Room>,
+    project: Box<str>,
+    request_id: Box<str>,
+    /// What the path says.
+    wire: shape::Call,
+    started: UnixMillis,
+    shape: Shape,
+    encoding: Encoding,
+    /// The model that the request names.
+    model: Box<str>,
+    is_streamed: bool,
+    prompt: Prompt,
+    /// What was reserved; `None`: no limit is about the call, or nobody could be asked.
+    hold: Option<Hold>,
+    /// How much of the hold is for the answer, in tokens.
+    for_output: u64,
+    /// What the call costs whatever is in it.
+    flat: Option<u64>,
+    /// Whether the usage of the stream was asked for on the client's behalf.
+    asked_for_usage: bool,
+    /// What control was asked for more, and has not answered.
+    operation: Option<u64>,
+    /// By how much the hold has grown, in tokens.
+    grown: u64,
+    /// How much there was when a whole step was refused: what is asked for next.
+    last_step: Option<u64>,
+    answer: Answer,
+}
+
+/// What is known of the answer.
+#[derive(Default)]
+struct Answer {
+    /// 0: there is none yet.
+    status: u16,
+    reader: Option<ResponseReader>,
+    /// Whether it is held back until it is whole.
+    is_kept: bool,
+    /// How much of it has been read, while it is held back.
+    seen: usize,
+    /// Whether its coding cannot be read.
+    is_encoded: bool,
+    /// The end of an error's text, in which a word is looked for.
+    refusal: Vec<u8>,
+    first_text: Option<UnixMillis>,
+    /// Whether all of it has passed.
+    is_whole: bool,
+    /// Whether the stream has been broken off behind its last event.
+    is_reset: bool,
+}
+
+impl core::fmt::Debug for Call {
+    /// Nothing of what was said.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Call")
+            .field("shape", &self.shape)
+            .field("status", &self.answer.status)
+            .finish_non_exhaustive()
+    }
+}
