@@ -1,6 +1,6 @@
 //! A model call: what is known of it from its headers to its end, and what it costs.
 //!
-//! 1. [`admission`]: its body is read as it comes, tokens are reserved, and it goes on.
+//! 1. [`admission`]: its body is read as it comes; [`reserving`]: tokens are reserved, and it goes on.
 //! 2. [`delivery`]: its answer is read as it passes, and ended where its budget is.
 //! 3. [`settlement`]: when it is over, whoever ended it, the reservation is settled and a record is made.
 //!
@@ -12,6 +12,7 @@ mod head;
 mod looking;
 mod prompt;
 mod refusal;
+mod reserving;
 mod settlement;
 
 use std::rc::Rc;
@@ -24,11 +25,12 @@ use crate::llm::shape::{self, Shape};
 use crate::outbox::Room;
 use crate::quota::book::Hold;
 
-pub(super) use admission::{Admission, Reserving};
+pub(super) use admission::Admission;
 pub(super) use head::CallHead;
 pub(super) use looking::Looking;
 use prompt::Prompt;
 use refusal::Refusal;
+pub(super) use reserving::Reserving;
 
 /// A call that has gone upstream.
 pub(super) struct Call {
