@@ -11,7 +11,7 @@ const LIST: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconte
     {\"object\":\"list\",\"data\":[]}";
 /// A chat completion of 500 bytes, as vLLM writes them.
 const CHAT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n\
-    {\"id\":\"chatcmpl-5f0c7a522d1e4b8a9c3f\",\"object\":\"chat.completion\",\"created\":1718345013,\"model\":\"llama3\",\
+    {\"id\":\"chatcmpl-5f0c7a522d1e4b8a\",\"object\":\"chat.completion\",\"created\":1718345013,\"model\":\"llama3\",\
     \"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Air scatters blue light more than red: \
     its waves are shorter. In the evening the light comes a longer way through the air, most of the blue is gone \
     by then, and what is left to see is red. It is called Rayleigh scattering.\"},\"logprobs\":null,\
