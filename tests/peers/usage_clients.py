@@ -12,7 +12,8 @@ import ollama
 import openai
 
 MESSAGES = [{"role": "user", "content": "Say something, please."}]
-LIMIT = 24
+# Few, since engines without a GPU are slow on a busy machine.
+LIMIT = 8
 
 
 def with_openai(url, token, model):

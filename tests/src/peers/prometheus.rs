@@ -65,10 +65,7 @@ impl Prometheus {
         found.iter().map(|series| (series["metric"].clone(), value(series).expect("a number"))).collect()
     }
 
-    /// Why its last reading failed; empty: it did not, or there was none yet.
-    ///
-    /// # Panics
-    /// When it does not answer.
+    /// Why its last reading failed; empty: it did not, or there was none.
     #[must_use]
     pub fn last_error(&self) -> String {
         let answer = Request::get("/api/v1/targets").send(self.address).expect(200).json();

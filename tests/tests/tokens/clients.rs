@@ -44,6 +44,7 @@ fn answers_of_a_real_engine_are_whole_and_its_reports_are_recorded() {
     let mint = Mint::new("", "attach-test");
     let issuer = Issuer::start(mint.jwks());
     let mint = mint.of_issuer(&issuer.url());
+    let direct = clients(&format!("http://{}", ollama.address), "none", Ollama::MODEL);
     // With a limit, too: it is far away, and nothing is different.
     for (name, limit) in [("real-free", "none"), ("real-limited", "1000000")] {
         let gateway = Builder::new(name)
@@ -54,7 +55,6 @@ fn answers_of_a_real_engine_are_whole_and_its_reports_are_recorded() {
             .start();
         let token = mint.token("alice");
         let through = clients(&gateway.url(), &token, Ollama::MODEL);
-        let direct = clients(&format!("http://{}", ollama.address), &token, Ollama::MODEL);
         compare(&through, &direct, |project| row(&gateway, &token, project));
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::head::{CallHead, Kind, route_tokens};
 use super::looking::Looking;
 use super::prompt::{self, Meter, Prompt};
-use super::{Answer, Call};
+use super::{Answer, Call, refusal};
 use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
 use crate::llm::edit::{self, CapEdit, Edits};
@@ -42,8 +42,6 @@ pub(in crate::stream) struct Admission {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    /// The room that was promised for its record.
-    room: Option<Room>,
     reader: RequestReader,
     /// Whether what was read can be what it must be.
     is_readable: bool,
@@ -63,6 +61,7 @@ pub(in crate::stream) struct Reserving {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
+    /// The room that was promised for its record.
     room: Option<Room>,
     facts: Option<RequestFacts>,
     encoding: Encoding,
@@ -108,9 +107,10 @@ pub(in crate::stream) fn admit(
     };
     // The tick's time is good enough for dates, not for how long a call takes.
     head.started = (env.clock)();
-    let tokens = route_tokens(env.policy, route);
-    let Kind::Call(call) = &head.kind else {
-        return admit_opaque(env, route, forwarding, assertion, head, out);
+    let call = match &head.kind {
+        Kind::Call(call) => call,
+        Kind::Opaque => return admit_opaque(env, route, forwarding, assertion, head, out),
+        Kind::Disguised => return Err(Stop::Uncountable),
     };
     if head.is_encoded {
         return Err(Stop::BodyEncoded);
@@ -119,11 +119,9 @@ pub(in crate::stream) fn admit(
     if head.content_length.is_some_and(|length| length > max as u64) || body.0 > max {
         return Err(Stop::BodyTooLarge(max));
     }
-    let identity = &forwarding.identity;
-    let room = (env.room)(room_for(identity.user(), identity.agent(), &head.project));
-    if room.is_none() && failure_mode(accounting, tokens) == FailureMode::Deny {
-        return Err(Stop::RecordsFull);
-    }
+    // Whoever has none is told before his body comes. It is kept for him when that is there: those whose bodies
+    // never come take none from others.
+    drop(promised(env, accounting, route, &forwarding, &head)?);
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
     let is_sample = accounting.counts_all || env.next_call().is_multiple_of(SAMPLE);
     // The model may follow; what it would be counted in if it were unknown is guessed until then.
@@ -137,7 +135,6 @@ pub(in crate::stream) fn admit(
         assertion,
         route,
         head,
-        room,
         reader,
         is_readable: true,
         meter,
@@ -172,7 +169,7 @@ fn admit_opaque(
         (false, None) => Ok(forward(env, route, forwarding, assertion.as_deref(), out)),
         (_, Some(flat)) => {
             let prompt = Prompt { bound: flat, exact: Some(flat), body: None };
-            let room = (env.room)(room_for(forwarding.identity.user(), None, &head.project));
+            let room = promised(env, accounting, route, &forwarding, &head)?;
             let reserving = Reserving {
                 forwarding,
                 assertion,
@@ -190,6 +187,22 @@ fn admit_opaque(
             Box::new(reserving).reserve(env, out)
         }
     }
+}
+
+/// The room that is promised for a call's record; `None` where the route lets it go without.
+fn promised(
+    env: &Env<'_>,
+    accounting: &Accounting,
+    route: RoutePolicy,
+    forwarding: &Forwarding,
+    head: &CallHead,
+) -> Result<Option<Room>, Stop> {
+    let identity = &forwarding.identity;
+    let room = (env.room)(room_for(identity.user(), identity.agent(), &head.project));
+    if room.is_none() && failure_mode(accounting, route_tokens(env.policy, route)) == FailureMode::Deny {
+        return Err(Stop::RecordsFull);
+    }
+    Ok(room)
 }
 
 fn failure_mode(accounting: &Accounting, tokens: Option<&RouteTokens>) -> FailureMode {
@@ -244,10 +257,14 @@ impl Admission {
             if self.is_readable {
                 self.is_readable = self.reader.push(&piece, &mut self.meter).is_ok();
             }
+            self.read = self.read.saturating_add(size);
+            if self.read as u64 > COUNTED_ABOVE {
+                // Its length was said to be another.
+                self.body = None;
+            }
             if let Some(body) = &mut self.body {
                 body.extend_from_slice(&piece);
             }
-            self.read = self.read.saturating_add(size);
         }
         Ok(())
     }
@@ -261,8 +278,8 @@ impl Admission {
         self.name(env);
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
-        let Self { forwarding, assertion, route, head, room, reader, is_readable, meter, body, read, .. } =
-            *self;
+        let Self { forwarding, assertion, route, head, reader, is_readable, meter, body, read, .. } = *self;
+        let room = promised(env, accounting, route, &forwarding, &head)?;
         let facts = if is_readable { reader.finish().ok() } else { None };
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
         let encoding = accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or_default();
@@ -288,8 +305,8 @@ impl Admission {
             operation: None,
             most_output: None,
         });
-        // The guess was wrong.
-        if meter.encoding().is_some() && counted.is_none() {
+        // The guess was wrong, or nothing is kept that could be counted later.
+        if counted.is_none() && (meter.encoding().is_some() || reserving.prompt.body.is_none()) {
             reserving.count(env);
         }
         reserving.reserve(env, out)
@@ -341,8 +358,7 @@ impl Reserving {
         let policy = env.policy;
         let Some(accounting) = &policy.accounting else { return Err(Stop::Fault) };
         let accounts = Rc::clone(&self.forwarding.accounts);
-        let model = self.facts.as_ref().and_then(|facts| facts.model.as_deref());
-        let needs: Vec<Need<'_>> = needs(accounting, &accounts, &self.head.project, model);
+        let needs: Vec<Need<'_>> = needs(accounting, &accounts, &self.head.project, self.facts.as_ref());
         let Some(smallest) = needs.iter().map(|need| need.limit.tokens).min() else {
             return self.go(env, None, 0, out);
         };
@@ -451,6 +467,10 @@ impl Reserving {
         for_output: u64,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
+        let for_output = match (&hold, &env.policy.accounting) {
+            (None, Some(accounting)) => self.wanted_output(accounting),
+            _ => for_output,
+        };
         let edits = match &self.facts {
             Some(facts) => self.edits(env, facts, hold.is_some(), for_output),
             None => Edits::default(),
@@ -466,13 +486,15 @@ impl Reserving {
             }
             return Err(Stop::CapBound);
         }
-        let edited = match (facts, &self.prompt.body) {
-            (Some(_), _) if self.head.is_bound || edits == Edits::default() => None,
-            (Some(facts), Some(body)) => edit::edit(body, facts, &edits),
-            (Some(facts), None) => edit::edit(&(env.body)(0, self.size), facts, &edits),
-            (None, _) => None,
+        let is_edited = !self.head.is_bound && edits != Edits::default();
+        let fetched = match (is_edited, &self.prompt.body) {
+            (true, None) => (env.body)(0, self.size),
+            _ => Vec::new(),
         };
+        let body = self.prompt.body.as_deref().unwrap_or(&fetched);
+        let edited = facts.filter(|_| is_edited).and_then(|facts| edit::edit(body, facts, &edits));
         let asked_for_usage = edits.ask_for_usage && edited.is_some();
+        let may_learn = asked_for_usage && !refusal::can_be_said_by(body);
         if let Some(body) = edited {
             out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
             out.effect(Effect::ReplaceRequestBody(self.size, body));
@@ -493,18 +515,22 @@ impl Reserving {
             request_id: head.request_id,
             wire: match head.kind {
                 Kind::Call(call) => call,
-                Kind::Opaque => Shape::Unknown.into(),
+                Kind::Opaque | Kind::Disguised => Shape::Unknown.into(),
             },
             started: head.started,
             shape,
             encoding,
             is_streamed: facts.as_ref().is_some_and(|facts| facts.stream),
+            is_capped: facts.as_ref().is_some_and(RequestFacts::is_capped),
+            generates: facts.as_ref().is_some_and(|facts| facts.generates),
             model: facts.and_then(|facts| facts.model).unwrap_or_default(),
             prompt,
             hold,
             for_output,
             flat,
             asked_for_usage,
+            may_learn,
+            asks_from: UnixMillis(0),
             operation: None,
             grown: 0,
             last_step: None,
@@ -524,11 +550,13 @@ impl Reserving {
         };
         let ask_for_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
         let mut edits = Edits { ask_for_usage, cap: None };
-        if is_held && facts.generates {
+        // Whoever is only watched is answered as if nobody did.
+        if is_held && facts.generates && !env.policy.is_shadow {
             let most = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
             let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
-            // A stream without a cap gets none: its hold grows.
-            let insert = field.filter(|field| !facts.stream && facts.can_cap(*field));
+            // A stream without a cap gets none: its hold grows. What may not be one cannot be ended.
+            let is_stream = facts.stream && !facts.is_stream_unclear;
+            let insert = field.filter(|field| !is_stream && facts.can_cap(*field));
             let is_over = facts.stated_cap().is_some_and(|stated| stated > most);
             if is_over || (insert.is_some() && !facts.is_capped()) {
                 edits.cap = Some(CapEdit { most, insert });
@@ -543,11 +571,17 @@ pub(super) fn needs<'a>(
     accounting: &'a Accounting,
     accounts: &Accounts,
     project: &str,
-    model: Option<&str>,
+    facts: Option<&RequestFacts>,
 ) -> Vec<Need<'a>> {
+    // Of two names one engine reads the one, the next the other.
+    let facts = facts.filter(|facts| !facts.is_model_unclear);
+    let model = facts.and_then(|facts| facts.model.as_deref());
+    let other = facts.and_then(|facts| facts.other_model.as_deref());
     let needs = accounts.iter().filter_map(|(at, key)| {
         let rule = accounting.limits.get(*at)?;
-        rule.covers(project, model).then_some(Need { key: *key, limit: &rule.limit })
+        let is_covered =
+            rule.covers(project, model) || other.is_some_and(|other| rule.covers(project, Some(other)));
+        is_covered.then_some(Need { key: *key, limit: &rule.limit })
     });
     needs.collect()
 }
