@@ -137,7 +137,6 @@ impl Native {
                 body.iter().skip(start).take(size).copied().collect()
             },
             now: self.now,
-            caller: None,
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
             room: &|_| None,
