@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::{Leashed, leash, script, scripts};
-use crate::{env, ports};
+use crate::{env, ports, wait};
 
 /// A running stand-in, or one that was killed.
 pub struct OpenMeter {
@@ -62,6 +62,18 @@ impl OpenMeter {
         if let Some(running) = self.running.take() {
             running.kill();
         }
+    }
+
+    /// `kill -9` while it has taken a batch and has not said so.
+    ///
+    /// # Panics
+    /// When no batch comes.
+    pub fn kill_in_a_batch(&mut self) {
+        let size = || fs::metadata(self.folder.join("events")).map_or(0, |file| file.len());
+        let before = size();
+        // It says so a tenth of a second later.
+        wait::until("a batch to come", || (size() > before).then_some(()));
+        self.kill();
     }
 
     /// From now on no event of these subjects is taken.
