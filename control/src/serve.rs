@@ -6,6 +6,7 @@
 
 mod auth_config;
 mod keys;
+mod metrics;
 mod once;
 mod options;
 mod quota;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
 use attach_core::secret::Secret;
 use axum::Router;
@@ -66,6 +68,7 @@ pub struct State {
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
     openmeter: Option<Receiver>,
+    metrics: Arc<metrics::Metrics>,
 }
 
 /// What the settings say and no request changes.
@@ -81,7 +84,7 @@ struct Fixed {
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
 const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/metrics", "/agents"];
+    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -110,6 +113,7 @@ pub fn app(state: State) -> Router {
         .route("/.well-known/oauth-protected-resource", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/{*path}", get(resource::metadata))
+        .route(METRICS, get(metrics::read))
         .route("/internal/ping", get(ping))
         .route("/internal/authorized-keys", get(keys::authorized))
         .route("/internal/gateway-keys", get(keys::gateway))

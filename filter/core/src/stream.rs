@@ -535,6 +535,22 @@ impl Stream {
                 strip_trailers(pairs, out);
                 Ok((stream, Flow::Continue))
             }
+            // What was reserved is settled, whatever has gone wrong.
+            (
+                Self::Forwarding(Forwarding { call: Some(call), .. }) | Self::Responding(Some(call)),
+                Input::RequestHeaders(..),
+            ) => {
+                call.finish(env, out);
+                Err(Stop::Fault)
+            }
+            (Self::Reserving(reserving), Input::RequestHeaders(..)) => {
+                reserving.give_up(env);
+                Err(Stop::Fault)
+            }
+            (Self::Looking(looking), Input::RequestHeaders(..)) => {
+                looking.give_up(env);
+                Err(Stop::Fault)
+            }
             (
                 Self::Poisoned,
                 Input::RequestHeaders(..)

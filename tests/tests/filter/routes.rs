@@ -5,7 +5,7 @@ use attach_tests::request::Request;
 use crate::fixture;
 
 /// Routes of services that a later version brings: control's, and nobody else's.
-const LATER: [(&str, &str); 13] = [
+const LATER: [(&str, &str); 12] = [
     ("POST", "/a2a/tasks/send"),
     ("GET", "/a2a/tasks/status/1"),
     ("POST", "/a2a"),
@@ -18,7 +18,6 @@ const LATER: [(&str, &str); 13] = [
     ("DELETE", "/mem/events"),
     ("GET", "/mem/docs/1"),
     ("GET", "/agents/coder/run"),
-    ("GET", "/metrics"),
 ];
 
 #[test]

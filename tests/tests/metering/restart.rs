@@ -4,7 +4,7 @@ use attach_tests::fixture::Fixture;
 use attach_tests::peers::OpenMeter;
 use attach_tests::wait;
 
-use crate::kit::{self, CHAT};
+use crate::kit::{self, CHAT, Gate};
 
 #[test]
 fn a_days_limit_outlives_a_restart_of_everything() {
@@ -30,30 +30,74 @@ fn a_days_limit_outlives_a_restart_of_everything() {
     assert_eq!(fixture.upstream.seen(CHAT).len(), 10);
 }
 
+/// Makes calls, all at once, and waits for all of them.
+fn last_calls(fixture: &Fixture, count: usize) {
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| fixture.gateway.send(&kit::call(fixture, "alice", "last")).expect(200));
+        }
+    });
+}
+
 /// The last calls before the end have a row and their events, though Envoy was told to go at once after them.
 #[test]
 fn what_is_under_way_when_the_gateway_is_stopped_is_told_before_its_end() {
     const CALLS: usize = 20;
     let openmeter = OpenMeter::start();
-    let fixture = Fixture::start("drain", |builder| {
-        kit::metered(builder, &openmeter).document("limits:\n  - {name: day, tokens: 100000, per: day}\n")
-    });
+    let fixture = Fixture::start("drain", |builder| kit::metered(builder, &openmeter));
     kit::answer(&fixture, None);
-    for round in 1..=2 {
-        std::thread::scope(|scope| {
-            for _ in 0..CALLS {
-                scope.spawn(|| fixture.gateway.send(&kit::call(&fixture, "alice", "last")).expect(200));
-            }
-        });
+    for round in 1..=3 {
+        last_calls(&fixture, CALLS);
         fixture.gateway.run(&["down"]).expect_success();
         let events = openmeter.distinct("alice").len();
         fixture.gateway.up().expect_success();
         let rows = kit::ledger(&fixture, "alice").expect("control runs").len();
         assert_eq!((rows, events), (round * CALLS, round * CALLS * 2), "rows and events after round {round}");
-        kit::settled(&fixture, "alice", (round * CALLS * 100) as u64);
     }
-    kit::all_metered(&openmeter, "alice", &kit::rows(&fixture, "alice", 2 * CALLS));
+    kit::all_metered(&openmeter, "alice", &kit::rows(&fixture, "alice", 3 * CALLS));
     assert_eq!(openmeter.complaints(), Vec::<String>::new());
+}
+
+/// So does what control keeps of limits: nothing that was used is forgotten, and no lease is left open.
+#[test]
+fn what_was_used_last_before_the_gateway_is_stopped_counts_afterwards() {
+    let fixture = Fixture::start("drain-day", |builder| {
+        builder.document("limits:\n  - {name: day, tokens: 100000, per: day}\n")
+    });
+    kit::answer(&fixture, None);
+    last_calls(&fixture, 20);
+    fixture.gateway.run(&["down"]).expect_success();
+    fixture.gateway.up().expect_success();
+    kit::settled(&fixture, "alice", 2000);
+}
+
+/// A call that is being answered when the gateway is told to go is answered to its end.
+#[test]
+fn a_call_that_is_being_answered_when_the_gateway_is_stopped_comes_to_its_end() {
+    let openmeter = OpenMeter::start();
+    let fixture = Fixture::start("drain-open", |builder| kit::metered(builder, &openmeter));
+    let gate = Gate::default();
+    kit::answer(&fixture, Some(&gate));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| fixture.gateway.send(&kit::call(&fixture, "alice", "open")));
+        wait::until("the call to reach the engine", || {
+            (!fixture.upstream.seen(CHAT).is_empty()).then_some(())
+        });
+        let down = scope.spawn(|| fixture.gateway.run(&["down"]));
+        wait::until("the gateway to take nothing new", || {
+            fixture
+                .gateway
+                .pid("envoy")
+                .is_none()
+                .then_some(())
+                .or_else(|| std::net::TcpStream::connect(fixture.gateway.address).is_err().then_some(()))
+        });
+        gate.open();
+        call.join().expect("an answer").expect(200);
+        down.join().expect("it ends").expect_success();
+    });
+    fixture.gateway.up().expect_success();
+    kit::all_metered(&openmeter, "alice", &kit::rows(&fixture, "alice", 1));
 }
 
 /// A setting that only Envoy reads: `attach up` starts it anew, and nothing is lost either.
@@ -63,11 +107,7 @@ fn what_is_under_way_when_envoy_is_restarted_is_told_before_its_end() {
     let openmeter = OpenMeter::start();
     let fixture = Fixture::start("reload", |builder| kit::metered(builder, &openmeter));
     kit::answer(&fixture, None);
-    std::thread::scope(|scope| {
-        for _ in 0..CALLS {
-            scope.spawn(|| fixture.gateway.send(&kit::call(&fixture, "alice", "last")).expect(200));
-        }
-    });
+    last_calls(&fixture, CALLS);
     fixture.gateway.set("CORS_ORIGINS", "https://app.example");
     fixture.gateway.up().expect_success();
     kit::all_metered(&openmeter, "alice", &kit::rows(&fixture, "alice", CALLS));

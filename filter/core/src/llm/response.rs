@@ -190,6 +190,16 @@ impl ResponseReader {
         })
     }
 
+    /// How long it is so far, in bytes, if nothing in it was understood: neither text nor numbers nor whose it is.
+    #[must_use]
+    pub fn not_understood(&self) -> Option<u64> {
+        let reading = &self.reading;
+        let is_strange = reading.bytes() == 0
+            && reading.facts.shape.is_none()
+            && reading.tally.reported().output.is_none();
+        is_strange.then_some(self.offset)
+    }
+
     /// The model, in the provider's own word.
     #[must_use]
     pub fn model(&self) -> Option<&str> {

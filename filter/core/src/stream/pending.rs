@@ -234,6 +234,12 @@ impl Pending {
         });
         let accounts = env.policy.accounts(&identity);
         let forwarding = Forwarding { identity, session, accounts, call: None };
+        if self.route.forward_credential
+            && !verified.digests.is_empty()
+            && let Some(call) = &mut self.call
+        {
+            call.bind();
+        }
         let body = (self.kept, matches!(self.body, Body::None | Body::Whole));
         admit(env, self.route, forwarding, assertion, self.call, body, out)
     }

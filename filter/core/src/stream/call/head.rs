@@ -20,6 +20,8 @@ pub(in crate::stream) enum Kind {
     Call(shape::Call),
     /// Something without an end or in a form that is not read: an upgrade, or gRPC.
     Opaque,
+    /// A model call that says that it is an upgrade: engines answer it as if it did not.
+    Disguised,
 }
 
 /// What is read.
@@ -58,19 +60,28 @@ impl CallHead {
         let is_grpc = || {
             pairs.iter().any(|(name, value)| name == "content-type" && value.starts_with(b"application/grpc"))
         };
-        let kind = if head.is_upgrade || (head.method == b"POST" && is_grpc()) {
-            Kind::Opaque
-        } else {
-            let method = core::str::from_utf8(head.method).unwrap_or_default();
-            // Where Envoy rewrites it, the engine reads it as another.
-            let is_rewritten = accounting.chat_is_openai && path == "/api/chat";
-            let path = if is_rewritten { "/v1/chat/completions" } else { path };
-            match (counted, shape::Call::of(method, path)) {
-                (Some(false), _) | (None, None) => return None,
-                (Some(true), None) if method == "POST" => Kind::Call(Shape::Unknown.into()),
-                (Some(true), None) => return None,
-                (_, Some(call)) => Kind::Call(call),
+        let method = core::str::from_utf8(head.method).unwrap_or_default();
+        let is_post = method.eq_ignore_ascii_case("POST");
+        // Where Envoy rewrites it, the engine reads it as another.
+        let is_rewritten = accounting.chat_is_openai && path == "/api/chat";
+        let path = if is_rewritten { "/v1/chat/completions" } else { path };
+        let kind = match (counted, shape::Call::of(method, path)) {
+            // No connection becomes another by a POST.
+            (None | Some(true), Some(_)) if head.is_upgrade => Kind::Disguised,
+            // Engines read a format that they know whatever its type is said to be, but methods of gRPC can be
+            // called as routes are whose format nobody knows.
+            (_, call)
+                if head.is_upgrade
+                    || (is_post
+                        && call.as_ref().is_none_or(|call| call.shape == Shape::Unknown)
+                        && is_grpc()) =>
+            {
+                Kind::Opaque
             }
+            (Some(false), _) | (None, None) => return None,
+            (Some(true), None) if is_post => Kind::Call(Shape::Unknown.into()),
+            (Some(true), None) => return None,
+            (_, Some(call)) => Kind::Call(call),
         };
         let mut this = Self {
             kind,
@@ -106,6 +117,13 @@ impl CallHead {
             }
         }
         Some(this)
+    }
+}
+
+impl CallHead {
+    /// Somebody vouches for the body as it is to whoever gets it.
+    pub(in crate::stream) fn bind(&mut self) {
+        self.is_bound = true;
     }
 }
 
