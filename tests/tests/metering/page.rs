@@ -16,7 +16,7 @@ const READER: &str = "prometheus";
 fn a_real_prometheus_shows_what_the_ledger_says() {
     let fixture = Fixture::start("prometheus", |builder| builder.set("USAGE_METERING", "prometheus"));
     kit::answer(&fixture, None);
-    let calls = [("alice", 5), ("auth0|\"bob\" \\ {x=\"1\"}", 3), ("did:web:carol.example", 2)];
+    let calls = [("alice", 5), ("auth0|\"bob\" \\ {x=\"1\"}", 3), ("carol@example.com;model=x", 2)];
     for (user, count) in calls {
         for _ in 0..count {
             fixture.gateway.send(&kit::call(&fixture, user, "p")).expect(200);
@@ -35,8 +35,8 @@ fn a_real_prometheus_shows_what_the_ledger_says() {
     let mut expected = BTreeMap::new();
     for (user, count) in calls {
         let rows = kit::rows(&fixture, user, count);
-        for side in ["input", "output"] {
-            let labels = [user, side, kit::MODEL].map(str::to_owned);
+        for (side, direction) in [("input", "in"), ("output", "out")] {
+            let labels = [user, direction, kit::MODEL].map(str::to_owned);
             expected.insert(labels, kit::sum(&rows, side).to_string());
         }
     }
