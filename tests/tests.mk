@@ -18,6 +18,7 @@ REQUIRE_PEERS := $(or $(ATTACH_TEST_REQUIRE_PEERS),$(filter true,$(CI)))
 E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_MODULE=$(WASM) ATTACH_TEST_STATE=$(TARGET_DIR)/e2e \
 	ATTACH_TEST_PYTHON=$(PEERS_PYTHON)/bin/python ATTACH_TEST_OIDC_PROVIDER=$(PEERS_NODE)/server.mjs \
 	ATTACH_TEST_CREDENTIALS=$(PEERS_CREDENTIALS) ATTACH_TEST_REDIS="$$(command -v redis-server)" \
+	ATTACH_TEST_PROMTOOL="$$(command -v promtool)" ATTACH_TEST_PROMETHEUS="$$(command -v prometheus)" \
 	ATTACH_TEST_VERIFY_EXAMPLE=$(VERIFY_EXAMPLE) \
 	ATTACH_TEST_OLLAMA=$(PEERS_OLLAMA) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS)
 
@@ -35,7 +36,7 @@ verify-example: build
 	cargo build --release --package attach-control --example verify_assertion
 
 .PHONY: test-setup
-test-setup: peers-python peers-node peers-credentials peers-redis peers-ollama ## Install what those tests talk to
+test-setup: peers-python peers-node peers-credentials peers-redis peers-prometheus peers-ollama ## Install what those tests talk to
 
 .PHONY: peers-python
 peers-python: python3
@@ -89,6 +90,17 @@ peers-redis:
 		fi; }
 	@command -v redis-server >/dev/null \
 		|| { echo "redis-server is missing: install the package redis-server" >&2; exit 1; }
+
+# It judges the gateway's metrics and reads them.
+.PHONY: peers-prometheus
+peers-prometheus:
+	@{ command -v prometheus && command -v promtool; } >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing prometheus …"; \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends prometheus >/dev/null; \
+		fi; }
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null \
+		|| { echo "prometheus or promtool is missing: install the package prometheus" >&2; exit 1; }
 
 .PHONY: peers-ollama
 peers-ollama:

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod logging;
 pub mod orchestrator;
 pub mod outbox;
+pub mod quota;
 pub mod render;
 pub mod replay;
 pub mod serve;

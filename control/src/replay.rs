@@ -64,23 +64,41 @@ fn seconds(until: u64, now: u64) -> Option<u64> {
     (seconds <= LONGEST).then_some(seconds)
 }
 
+/// A connection to the Redis at an address, made when it is needed and again when it was lost. Whoever uses it
+/// waits for `deadline` at most to be connected, and as long for an answer. Must be called within a Tokio runtime.
+///
+/// # Errors
+/// [`BadUrl`].
+pub(crate) fn connection(url: &Secret, deadline: Duration) -> Result<ConnectionManager, BadUrl> {
+    // A second call finds the first one's provider in place: the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The category alone: the library's detail may quote the address.
+    let bad = |error: redis::RedisError| BadUrl(error.category().to_owned());
+    let client = Client::open(url.expose()).map_err(bad)?;
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(deadline))
+        .set_response_timeout(Some(deadline))
+        // Whoever asks next tries again; nobody waits for a Redis that is down.
+        .set_number_of_retries(0);
+    ConnectionManager::new_lazy_with_config(client, config).map_err(bad)
+}
+
+/// What went wrong with Redis. What the server says may quote a command or name a user: the category and its
+/// code do not.
+pub(crate) fn reason(error: &redis::RedisError) -> String {
+    match error.code() {
+        Some(code) => format!("{} ({code})", error.category()),
+        None => error.category().to_owned(),
+    }
+}
+
 impl ReplayStore {
     /// The store at an address; nothing is connected yet. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`BadUrl`].
     pub fn new(url: &Secret) -> Result<Self, BadUrl> {
-        // A second call finds the first one's provider in place: the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // The category alone: the library's detail may quote the address.
-        let bad = |error: redis::RedisError| BadUrl(error.category().to_owned());
-        let client = Client::open(url.expose()).map_err(bad)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
-            .set_response_timeout(Some(DEADLINE))
-            // Whoever asks next tries again; nobody waits for a Redis that is down.
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(bad)?;
+        let connection = connection(url, DEADLINE)?;
         Ok(Self { connection })
     }
 
@@ -100,11 +118,7 @@ impl ReplayStore {
             Ok(Ok(Value::Okay)) => Ok(true),
             Ok(Ok(Value::Nil)) => Ok(false),
             Ok(Ok(_)) => Err(Unavailable("its answer is none of Redis's".to_owned())),
-            // What the server says may quote a command or name a user: the category and its code do not.
-            Ok(Err(error)) => Err(Unavailable(match error.code() {
-                Some(code) => format!("{} ({code})", error.category()),
-                None => error.category().to_owned(),
-            })),
+            Ok(Err(error)) => Err(Unavailable(reason(&error))),
             Err(_) => Err(Unavailable(format!("no answer within {} ms", DEADLINE.as_millis()))),
         }
     }

@@ -6,8 +6,10 @@
 
 mod auth_config;
 mod keys;
+mod metrics;
 mod once;
 mod options;
+mod quota;
 mod records;
 pub mod reply;
 mod resource;
@@ -18,6 +20,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::policy::route::METRICS;
+use attach_core::quota::wire;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -29,6 +33,7 @@ use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
 use crate::outbox::{self, Delivery, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::ReplayStore;
 use crate::serving;
 use crate::signing::Keyring;
@@ -57,10 +62,13 @@ pub struct State {
     store: Store,
     /// What calls did cost.
     ledger: Ledger,
+    /// What is left of limits.
+    quotas: Quotas,
     /// What must leave for OpenMeter and has not.
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
     openmeter: Option<Receiver>,
+    metrics: Arc<metrics::Metrics>,
 }
 
 /// What the settings say and no request changes.
@@ -76,7 +84,7 @@ struct Fixed {
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
 const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/metrics", "/agents"];
+    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -105,11 +113,13 @@ pub fn app(state: State) -> Router {
         .route("/.well-known/oauth-protected-resource", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/", get(resource::metadata))
         .route("/.well-known/oauth-protected-resource/{*path}", get(resource::metadata))
+        .route(METRICS, get(metrics::read))
         .route("/internal/ping", get(ping))
         .route("/internal/authorized-keys", get(keys::authorized))
         .route("/internal/gateway-keys", get(keys::gateway))
         .route("/internal/replay", post(once::first))
         .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
+        .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
         .route("/v1/usage", get(usage::own))
         .merge(prefixes)

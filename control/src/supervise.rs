@@ -15,6 +15,7 @@
 
 pub mod detach;
 pub mod down;
+mod drain;
 pub mod envoy;
 pub mod error;
 pub mod fingerprint;
@@ -62,7 +63,7 @@ impl Service {
 
     /// How long it may take to finish what it is doing once it was asked to stop.
     ///
-    /// Our own servers let open requests end, for ten seconds at most; Envoy does not.
+    /// Our own servers let open requests end, for ten seconds at most; Envoy does not, and is drained before.
     #[must_use]
     pub fn grace(self) -> std::time::Duration {
         std::time::Duration::from_secs(match self {

@@ -262,6 +262,7 @@ impl Worker {
                     windows: &self.windows,
                     room: &|bytes| self.courier.admit(bytes),
                     refuses_stream_options: self.refuses_stream_options.get(),
+                    caller: None,
                     calls,
                     clock: &host::now,
                     now: self.now.get(),

@@ -141,6 +141,7 @@ impl Native {
             windows: &NoWindows,
             room: &|_| None,
             refuses_stream_options: false,
+            caller: None,
             calls: &mut 0,
             clock: &|| UnixMillis(0),
         };

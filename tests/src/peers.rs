@@ -1,10 +1,12 @@
 //! Real peers: processes of others that the tests talk to.
 
+mod openmeter;
+mod prometheus;
 mod redis;
 mod scripts;
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,8 @@ use crate::gateway::finish;
 use crate::request::Request;
 use crate::{env, ports, wait};
 
+pub use openmeter::OpenMeter;
+pub use prometheus::Prometheus;
 pub use redis::Redis;
 pub use scripts::{AgentAuth, Mcp, node, python};
 
@@ -25,7 +29,7 @@ pub struct Leashed(Child);
 #[must_use]
 pub fn leash(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> Command {
     // The program comes first: what the shell ignores, whoever it starts would ignore, too.
-    const SCRIPT: &str = r#""$@" & trap '' INT TERM HUP; cat >/dev/null; kill $!; wait $!"#;
+    const SCRIPT: &str = r#""$@" & trap '' INT TERM HUP; read -r how; kill ${how:--TERM} $!; wait $!"#;
     let mut command = Command::new("sh");
     command.args(["-c", SCRIPT, "leash"]).arg(program).args(arguments).stdout(Stdio::piped());
     command
@@ -39,6 +43,13 @@ impl Leashed {
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         Self(command.stdin(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// Ends it with `SIGKILL`: it has no time for anything.
+    pub(crate) fn kill(mut self) {
+        if let Some(input) = &mut self.0.stdin {
+            let _ = input.write_all(b"-KILL\n");
+        }
     }
 
     /// Waits for a line of its output; goes on reading, so that it can go on writing.

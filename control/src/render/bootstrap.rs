@@ -107,7 +107,6 @@ pub(super) fn render(
 ) -> Result<String, RenderError> {
     let settings = &resolved.settings;
     let mut all = vec![&clusters.engine, &clusters.engine_h2, &clusters.control];
-    all.push(&clusters.admin);
     all.extend(clusters.openmeter.iter().chain(&clusters.idps).chain(&clusters.targets));
     let access_log = files.access_log.as_deref().map(|path| text(path, "--state-dir")).transpose()?;
     let authorities = resolved.authorities.as_deref().map(|path| text(path, "SSL_CERT_FILE")).transpose()?;

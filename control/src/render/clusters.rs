@@ -1,4 +1,4 @@
-//! Whom Envoy may call: the engine, control, itself, OpenMeter, the agents, and one cluster for each host that
+//! Whom Envoy may call: the engine, control, OpenMeter, the agents, and one cluster for each host that
 //! is asked for keys or tokens.
 
 use std::net::IpAddr;
@@ -16,8 +16,6 @@ pub const ENGINE: &str = "engine";
 pub const ENGINE_H2: &str = "engine_h2";
 /// The control service.
 pub const CONTROL: &str = "control";
-/// Envoy's own admin interface, of which one path is reached through the listener.
-pub const ADMIN: &str = "admin";
 /// OpenMeter, where usage events go.
 pub const OPENMETER: &str = "openmeter";
 
@@ -80,8 +78,6 @@ pub struct Clusters {
     pub engine_h2: Cluster,
     /// Control.
     pub control: Cluster,
-    /// Envoy's admin interface.
-    pub admin: Cluster,
     /// OpenMeter, where it is told of usage.
     pub openmeter: Option<Cluster>,
     /// `idp_<n>`, one for each scheme, host and port of key sets, discovery documents and token endpoints.
@@ -105,7 +101,6 @@ pub fn of(resolved: &Resolved) -> Clusters {
     let engine = service(ENGINE, &resolved.engine.url);
     let engine_h2 = Cluster { name: ENGINE_H2.to_owned(), http2: true, idle_seconds: 60, ..engine.clone() };
     let control = Cluster { connect_seconds: 1, ..Cluster::to(CONTROL, &local(settings.ports.control)) };
-    let admin = Cluster { connect_seconds: 1, ..Cluster::to(ADMIN, &local(settings.ports.admin)) };
     let openmeter = settings.accounting.openmeter().map(|openmeter| Cluster::to(OPENMETER, &openmeter.url));
     let issuers = resolved.issuers.iter();
     let asked = issuers.flat_map(|issuer| std::iter::once(&issuer.jwks_url).chain(&issuer.discovery_url));
@@ -121,7 +116,7 @@ pub fn of(resolved: &Resolved) -> Clusters {
     }
     let targets = settings.targets.iter();
     let targets = targets.map(|target| service(&format!("target_{}", target.name), &target.url)).collect();
-    Clusters { engine, engine_h2, control, admin, openmeter, idps, targets }
+    Clusters { engine, engine_h2, control, openmeter, idps, targets }
 }
 
 /// A service that clients' requests go to.

@@ -38,8 +38,6 @@ pub enum By {
     Nobody,
     /// Control.
     Control,
-    /// Envoy's admin interface, with its statistics.
-    Stats,
 }
 
 /// The built-in routes, in their order.
@@ -51,7 +49,6 @@ pub fn built_in() -> Vec<BuiltIn> {
             let by = match to {
                 Destination::Engine => return None,
                 Destination::Filter | Destination::Quota => By::Nobody,
-                Destination::Stats => By::Stats,
                 // A path that no target's route has taken names none: control says so.
                 Destination::Control | Destination::Target => By::Control,
             };
@@ -175,7 +172,7 @@ mod tests {
         for (name, expected) in [
             ("/healthz", By::Nobody),
             ("/v1/quota/me", By::Nobody),
-            ("/metrics", By::Stats),
+            ("/metrics", By::Control),
             ("/v1/usage", By::Control),
             ("/agents/**", By::Control),
         ] {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use attach_core::secret::Secret;
 
+use super::metrics::Metrics;
 use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
 use crate::outbox::{self, Outbox, Receiver};
+use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
 use crate::settings::{self, OpenMeter, Settings};
 use crate::signing::{self, Keyring, Purpose};
@@ -49,6 +51,8 @@ pub struct Options {
     pub outbox_limit: u64,
     /// `SSL_CERT_FILE`.
     pub ssl_cert_file: Option<PathBuf>,
+    /// `ADMIN_PORT`: where Envoy has the filter's metrics.
+    pub admin_port: u16,
 }
 
 /// Why there is no service.
@@ -64,7 +68,7 @@ pub enum OptionsError {
     /// The database.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// HTTPS.
+    /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -103,6 +107,7 @@ impl Options {
             openmeter: settings.accounting.openmeter().cloned(),
             outbox_limit: outbox::LIMIT,
             ssl_cert_file: settings.ssl_cert_file.clone(),
+            admin_port: settings.ports.admin,
         }
     }
 
@@ -127,6 +132,7 @@ impl Options {
         };
         Ok(State {
             ledger: Ledger::new(store.clone(), outbox.clone()),
+            quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,
             outbox,
             openmeter: self.openmeter.map(receiver).transpose()?,
@@ -135,6 +141,7 @@ impl Options {
             assertions: Arc::new(Keyring::open(self.assertion_keys, Purpose::Assertions, now)?),
             gateway: Arc::new(Keyring::open(self.gateway_keys, Purpose::GatewayTokens, now)?),
             replay: self.redis_url.as_ref().map(ReplayStore::new).transpose()?,
+            metrics: Arc::new(Metrics::new(self.admin_port)?),
             fixed: Arc::new(Fixed {
                 auth_config: self.auth_config,
                 public_url: self.public_url,

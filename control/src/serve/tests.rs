@@ -33,6 +33,8 @@ pub(super) fn options(folder: &Path) -> Options {
         agents: BTreeMap::new(),
         assertion_keys: folder.join("assertion-keys.json"),
         gateway_keys: folder.join("gateway-keys.json"),
+        // Nobody is there.
+        admin_port: 1,
         database: folder.join("control.db"),
         openmeter: None,
         outbox_limit: 1000,
@@ -106,6 +108,7 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         "/mem/events",
         "/a2a",
         "/v1/quota/me",
+        "/metrics",
     ] {
         for headers in [
             &[][..],

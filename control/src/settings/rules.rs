@@ -149,7 +149,11 @@ mod tests {
                 ],
             ),
             (limit_name, &["minute", "trial-day_2"], &["", "Minute", "a b", "a;b", "a\"", "é"]),
-            (field, &["max_tokens", "maxTokens"], &["", "a.b", "a-b", "a b", "a\""]),
+            (
+                cap_field,
+                &["max_tokens", "options.num_predict"],
+                &["", "max_tokens_please", "options.max", "a-b", "a b"],
+            ),
             (beginning, &["alice", "key:*", "*"], &["", "*a", "a*b", "**", "a\n"]),
         ] {
             for text in good {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::detach::Program;
 use super::ready::Health;
 use super::state::{StateDir, write_atomic};
-use super::{Error, Service};
+use super::{Error, Service, drain};
 
 /// How often the end of a process is looked for.
 const POLL: Duration = Duration::from_millis(20);
@@ -122,13 +122,16 @@ pub fn forget(state: &StateDir, service: Service) -> Result<(), Error> {
     }
 }
 
-/// Stops a recorded process: asks it, waits as long as the service may take, then kills it. A process that
+/// Stops a recorded process: lets Envoy come to an end first, asks it, waits as long as the service may take, then kills it. A process that
 /// is gone, or is another one by now, is left alone.
 ///
 /// # Errors
 /// When the signal is refused or the process outlives even `SIGKILL`.
 pub async fn stop(service: Service, record: &Record) -> Result<(), Error> {
     let fail = |reason: &str| Error::Stop { service, pid: record.pid, reason: reason.to_owned() };
+    if service == Service::Envoy && record.is_running() {
+        drain::envoy(record).await;
+    }
     for (signal, grace) in [(Signal::TERM, service.grace()), (Signal::KILL, KILL_GRACE)] {
         // Directly before each signal: the id may have gone to somebody else in between.
         if !record.is_running() {

@@ -79,6 +79,14 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// What `content-length` says. Envoy's codec refuses what is no number; a number that is none counts as the
+/// largest.
+#[must_use]
+pub fn content_length(pairs: &Pairs) -> Option<u64> {
+    let (_, value) = pairs.iter().find(|(name, _)| name == "content-length")?;
+    Some(core::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX))
+}
+
 /// Whether a header is the gateway's own, in any spelling: `X-Attach-User`, `x_attach_user`, `X-ATTACH_User`.
 ///
 /// Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell `-` from `_`, so neither may the filter.

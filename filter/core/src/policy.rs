@@ -15,7 +15,7 @@ use crate::stamp::assertion::Signer;
 use accounting::{Accounting, Accounts, RouteTokens};
 use metering::Metering;
 use model::ModelRule;
-use route::{Access, DEFAULT, Destination, Pattern};
+use route::{Access, DEFAULT, Destination, METRICS, Pattern};
 
 /// Everything a request is decided by; made by [`config::compile`](crate::config::compile), never changed.
 #[derive(Debug)]
@@ -175,13 +175,13 @@ impl Policy {
         self.models.iter().any(|rule| rule.is_about(identity))
     }
 
-    /// The gateway's own routes, ready to be matched; `stats` are the rules of the one to Envoy's statistics.
+    /// The gateway's own routes, ready to be matched; `metrics` are the rules of [`METRICS`].
     #[must_use]
-    pub fn default_routes(stats: Option<usize>) -> Vec<(Pattern, RoutePolicy)> {
+    pub fn default_routes(metrics: Option<usize>) -> Vec<(Pattern, RoutePolicy)> {
         DEFAULT
             .iter()
             .filter_map(|(path, access, to)| {
-                let rules = stats.filter(|_| *to == Destination::Stats);
+                let rules = metrics.filter(|_| *path == METRICS);
                 let route = RoutePolicy { access: *access, to: *to, rules, ..RoutePolicy::ENGINE };
                 Some((Pattern::parse(path).ok()?, route))
             })

@@ -32,6 +32,7 @@ pub mod stop;
 
 use std::rc::Rc;
 
+use crate::authn::Identity;
 use crate::authn::replay::OneUseStore;
 use crate::clock::UnixMillis;
 use crate::crypto::HostVerifier;
@@ -82,6 +83,8 @@ pub struct Env<'a> {
     pub refuses_stream_options: bool,
     /// How many calls the worker has seen.
     pub calls: &'a mut u64,
+    /// Who sends the request, as soon as the step has found out: the log names him where he is refused.
+    pub caller: Option<Rc<Identity>>,
     /// The time to the millisecond, which costs a look.
     pub clock: &'a dyn Fn() -> UnixMillis,
     /// The time.
@@ -328,6 +331,11 @@ impl Machine {
                 self.stream = Stream::Replied;
                 out.effect(Effect::CountDenied(stop.label()));
                 out.effect(Effect::SetRequestHeader(stamp::DENIED, stop.code().as_bytes()));
+                if let Some(caller) = &env.caller {
+                    out.effect(Effect::SetRequestHeader(stamp::USER, caller.user().as_bytes()));
+                    let credential = caller.credential().name();
+                    out.effect(Effect::SetRequestHeader(stamp::CREDENTIAL, credential.as_bytes()));
+                }
                 out.effect(Effect::Reply(stop.reply(env.replies)));
                 Flow::Pause
             }
@@ -526,6 +534,22 @@ impl Stream {
             ) => {
                 strip_trailers(pairs, out);
                 Ok((stream, Flow::Continue))
+            }
+            // What was reserved is settled, whatever has gone wrong.
+            (
+                Self::Forwarding(Forwarding { call: Some(call), .. }) | Self::Responding(Some(call)),
+                Input::RequestHeaders(..),
+            ) => {
+                call.finish(env, out);
+                Err(Stop::Fault)
+            }
+            (Self::Reserving(reserving), Input::RequestHeaders(..)) => {
+                reserving.give_up(env);
+                Err(Stop::Fault)
+            }
+            (Self::Looking(looking), Input::RequestHeaders(..)) => {
+                looking.give_up(env);
+                Err(Stop::Fault)
             }
             (
                 Self::Poisoned,

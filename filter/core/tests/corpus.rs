@@ -100,6 +100,22 @@ fn seeds_of_the_machine_come_where_they_should() {
         ("answered-late", "401"),
         ("body-late", "408"),
         ("development", "key:orchestrator key:orchestrator"),
+        ("call", "alice"),
+        ("call-pieces", "alice"),
+        ("call-trailers", "alice"),
+        ("call-refused", "alice 429"),
+        ("call-streamed", "alice"),
+        ("call-cut", "alice"),
+        ("call-control", "alice"),
+        ("call-control-away", "503"),
+        ("call-control-gone", "-"),
+        ("call-control-grows", "alice"),
+        ("call-twice", "alice"),
+        ("call-shadow", "alice"),
+        ("call-refuses-options", "alice"),
+        ("call-quota-me", "200 -"),
+        ("call-upgrade", "403"),
+        ("call-unreadable", "400"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/stream_machine").join(seed);
         let text = fs::read_to_string(path).unwrap();

@@ -180,6 +180,7 @@ impl Worker {
             windows: &NoWindows,
             room: &|_| None,
             refuses_stream_options: false,
+            caller: None,
             calls: &mut 0,
             clock: &|| UnixMillis(0),
         };
@@ -216,8 +217,9 @@ fn a_verified_request_to_the_engine_is_stripped_stamped_and_given_the_engines_ke
     assert_eq!(effects[0], "remove x_attach_user");
     assert_eq!(effects[1], "set x-attach-user: alice");
     assert_eq!(effects[2], format!("set x-attach-session: {session}"));
-    assert_eq!(effects[3], "set authorization: Bearer sk-engine");
-    assert_eq!(effects.len(), 4);
+    assert_eq!(effects[3], "set x-attach-credential: oidc");
+    assert_eq!(effects[4], "set authorization: Bearer sk-engine");
+    assert_eq!(effects.len(), 5);
     let (_, effects) = worker.step(&mut machine, Input::ResponseHeaders(&[], true));
     assert_eq!(effects[0], "answer with x-attach-user: alice");
     assert_eq!(effects[1], format!("answer with x-attach-session: {}", &session[..16]));

@@ -54,6 +54,13 @@ impl Redis {
         scripts::listening(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), "Redis to listen");
     }
 
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.kill();
+        }
+    }
+
     /// Stops it.
     pub fn down(&mut self) {
         self.running = None;

@@ -33,7 +33,7 @@ pub fn python(name: &str, asked: &Value) -> Value {
     run(Command::new(interpreter()).arg(script(name)), name, asked)
 }
 
-fn interpreter() -> PathBuf {
+pub(super) fn interpreter() -> PathBuf {
     env::required_peer("ATTACH_TEST_PYTHON", "Python 3 with venv (the package python3-venv)")
 }
 

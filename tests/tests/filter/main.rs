@@ -8,6 +8,7 @@ mod control;
 mod cors;
 mod grpc;
 mod hostile;
+mod metrics;
 mod paths;
 mod refusals;
 mod routes;

@@ -35,17 +35,18 @@ pub fn run(text: &str) -> Result<Vec<String>, String> {
     for (number, step) in steps.into_iter().enumerate() {
         match &step {
             Step::Next => {
+                stream.is_over(&mut worker, &mut machine)?;
                 machine = Machine::default();
                 became.push(core::mem::take(&mut stream).became());
                 continue;
             }
             Step::Close => {
-                worker.close(&mut machine);
-                stream.closed = true;
+                stream.close(&mut worker, &mut machine)?;
                 continue;
             }
             Step::Later(millis) => {
                 worker.now = worker.now.after(Duration::from_millis(*millis));
+                worker.look_after_limits();
                 continue;
             }
             Step::Keys(source) => {
@@ -60,6 +61,8 @@ pub fn run(text: &str) -> Result<Vec<String>, String> {
         }
         stream.step(&mut worker, &mut machine, &step).map_err(|rule| format!("{rule}, at step {number}"))?;
     }
+    stream.is_over(&mut worker, &mut machine)?;
+    worker.is_given_back()?;
     became.push(stream.became());
     Ok(became)
 }
@@ -82,16 +85,40 @@ struct Seen {
     user: Option<String>,
     asked_once: usize,
     granted: usize,
+    finished: usize,
     waits_since: Option<UnixMillis>,
     body_since: Option<UnixMillis>,
 }
 
 impl Seen {
+    fn close(&mut self, worker: &mut Worker, machine: &mut Machine) -> Result<(), String> {
+        let done = worker.close(machine);
+        let finished = done.iter().filter(|done| matches!(done, Done::Finished(_))).count();
+        self.finished += finished;
+        self.closed = true;
+        rule(
+            done.len() == finished || done.iter().all(|done| matches!(done, Done::Finished(_) | Done::Other)),
+            || format!("a stream that closes does {done:?}"),
+        )
+    }
+
+    /// What must be when it is: one record at most, of a call that has gone; nothing held for it.
+    fn is_over(&mut self, worker: &mut Worker, machine: &mut Machine) -> Result<(), String> {
+        self.close(worker, machine)?;
+        rule(self.finished <= 1, || format!("{} records of one call", self.finished))?;
+        rule(self.finished == 0 || self.forwarded, || "a record of what never went".to_owned())?;
+        worker.is_quiet(machine)
+    }
+
     fn step(&mut self, worker: &mut Worker, machine: &mut Machine, step: &Step) -> Result<(), String> {
         let was_asking = machine.is_asking();
         let was_over = self.closed || self.replied;
         let is_first = !self.started && matches!(step, Step::Headers(..));
-        let (flow, effects) = self.hand_over(worker, machine, step);
+        let (flow, effects) = match step {
+            Step::Ledger(arrives) => worker.ledger(machine, &self.body, *arrives),
+            step => self.hand_over(worker, machine, step),
+        };
+        self.finished += effects.iter().filter(|done| matches!(done, Done::Finished(_))).count();
         let is_request =
             matches!(step, Step::Headers(..) | Step::Body(..) | Step::Large(_) | Step::Trailers(_));
 
@@ -129,7 +156,7 @@ impl Seen {
         if is_request {
             self.paused = flow == Flow::Pause;
         }
-        if matches!(step, Step::Response) && !self.forwarded {
+        if matches!(step, Step::Response | Step::Status(..)) && !self.forwarded {
             // Somebody in front of the filter has answered.
             self.closed = true;
         }
@@ -138,7 +165,7 @@ impl Seen {
         // A name is no secret; the end of a token is.
         let tokens = world::credentials().iter().filter(|(name, _)| *name != "did-name");
         let hidden = tokens.filter_map(|(_, text)| text.get(text.len().checked_sub(30)?..));
-        let secrets = [world::CONTROL_SECRET, world::SERVICE_SECRET];
+        let secrets = [world::CONTROL_SECRET, world::SERVICE_SECRET, world::SAID];
         for secret in hidden.chain(secrets) {
             rule(!shown.contains(secret), || "a state shows a secret".to_owned())?;
         }
@@ -152,7 +179,16 @@ impl Seen {
             seen.ended |= end;
             Input::RequestBody(seen.size, end)
         };
+        let answer: Pairs = match step {
+            Step::Status(status, kind, _) => vec![
+                (":status".to_owned(), status.to_string().into_bytes()),
+                ("content-type".to_owned(), kind.clone().into_bytes()),
+            ],
+            _ => Vec::new(),
+        };
         let input = match step {
+            Step::Status(_, _, end) => Input::ResponseHeaders(&answer, *end),
+            Step::Chunk(text, end) => Input::ResponseBody(text.as_bytes(), *end),
             Step::Headers(pairs, end) => {
                 if !self.started {
                     self.pairs.clone_from(pairs);
@@ -205,9 +241,11 @@ impl Seen {
                 rule(clean, || format!("{name} is set to what no header holds"))?;
                 let text = String::from_utf8_lossy(value).into_owned();
                 if name == stamp::USER {
-                    rule(!self.replied, || "a stamp on what was refused".to_owned())?;
                     rule(world::is_known(&text), || format!("{text} is nobody"))?;
-                    self.user = Some(text);
+                    // Of what is refused the log says whose it was; it goes nowhere.
+                    if !self.replied {
+                        self.user = Some(text);
+                    }
                 } else if name == stamp::AGENT {
                     rule(world::is_known(&text), || format!("{text} is nobody's agent"))?;
                 } else if name == stamp::CONTROL_SECRET {
@@ -237,7 +275,7 @@ impl Seen {
                 rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?
             }
             Done::Replied(status) => self.status = *status,
-            Done::Removed(_) | Done::Asked { .. } | Done::Resumed | Done::Other => {}
+            Done::Removed(_) | Done::Asked { .. } | Done::Finished(_) | Done::Resumed | Done::Other => {}
         }
         Ok(())
     }
@@ -324,7 +362,8 @@ impl Seen {
         }
         if self.paused && !self.resumed {
             let for_body = !self.ended && self.size <= MAX_KEPT;
-            rule(machine.is_waiting() || machine.is_asking() || for_body || self.forwarded, || {
+            let asks = machine.is_asking() || machine.is_reserving();
+            rule(machine.is_waiting() || asks || for_body || self.forwarded, || {
                 "a pause without an end".to_owned()
             })?;
         }

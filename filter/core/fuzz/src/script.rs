@@ -12,6 +12,9 @@
 //! trailers                    the headers so far arrive as trailers
 //! tick | later 1500 | keys 2 | fails 0 | response | close | next
 //! answer 200 {"fresh":true}   | answer none
+//! ledger | ledger none        control says what there is of the limits, or nothing
+//! status 200 text/event-stream  the answer begins; `status! 204 x` is all of it
+//! chunk data: {}\n\n          more of its body; `chunk! text` is its end
 //! ```
 
 use super::world;
@@ -32,6 +35,9 @@ pub(crate) enum Step {
     Fails(usize),
     Answer(Option<(u16, String)>),
     Response,
+    Ledger(bool),
+    Status(u16, String, bool),
+    Chunk(String, bool),
     Close,
     Next,
 }
@@ -73,6 +79,12 @@ pub(crate) fn read(text: &str) -> (Vec<&str>, Vec<Step>) {
                 Step::Answer(Some((status.parse().unwrap_or(200), expanded(body))))
             }
             "response" => Step::Response,
+            "ledger" => Step::Ledger(rest != "none"),
+            "status" | "status!" => {
+                let (status, kind) = rest.split_once(' ').unwrap_or((rest, ""));
+                Step::Status(status.parse().unwrap_or(200), kind.to_owned(), word == "status!")
+            }
+            "chunk" | "chunk!" => Step::Chunk(expanded(rest).replace("\\n", "\n"), word == "chunk!"),
             "close" => Step::Close,
             "next" => Step::Next,
             "$signed" => {

@@ -26,6 +26,11 @@ const STATEMENT_SEED: [u8; 32] = [9; 32];
 const P: &str = "cf2e059990ed16686bb09a3cca237aac2e10f3e25a26d9a5300b55e914e2c839bf49fbed7fb7e115089ed529a7fd7da38106216042abfa5cc069ffbdc80a96bee2061713d58186ee5227f77d54b98613b46578e9bd98c80851321f2117fb402721759d55877d7e9ecfaf7ebaa3a3a2db6b43bae48f2a75fe926f41a2f384249d";
 const Q: &str = "c2589b6c9a5a4943ee1a66417e77afbc0bcc7df3c9f8dcf143377164e36e789da4d13b04dcd26494d9ed9a94a44dbee736e487ee245ba9fb47d6fbe4122467cc43131a52bfb75483da8a1ee8a77779050b331ed29a7b63bf2fe113b8230fb07fcabc141404820cb136303325f4bd0d473d22e7fb71d8b368f3411907d653d0db";
 
+/// How many tokens a minute everybody has, where there are limits.
+pub const LIMIT: u64 = 300;
+/// What prompts and answers in the seeds say, and no state may show.
+pub const SAID: &str = "xyzzy";
+
 /// Everybody whose name may be stamped.
 pub const USERS: [&str; 6] = ["alice", "bob", "carol", "key:orchestrator", "hmac:billing", "sig:bot"];
 
@@ -106,6 +111,18 @@ pub fn policy(words: &[&str]) -> Policy {
             "control" => document["replay"] = json!("control"),
             "models" => document["models"] = json!([{"user": "*", "allow": ["llama*"]}]),
             "scopes" => document["required_scopes"] = json!(["chat"]),
+            "limits" => {
+                document["accounting"]["default_output"] = json!(40);
+                document["accounting"]["limits"] =
+                    json!([{"name": "minute", "tokens": LIMIT, "window": {"sliding": 60}}]);
+            }
+            "day" => {
+                document["accounting"]["default_output"] = json!(40);
+                document["accounting"]["limits"] = json!([
+                    {"name": "minute", "tokens": LIMIT, "window": {"sliding": 60}},
+                    {"name": "day", "tokens": 2 * LIMIT, "window": "day"}]);
+            }
+            "strict" => document["accounting"]["consistency"] = json!("strict"),
             "development" => document["rotagent"]["development"] = json!(true),
             _ => {}
         }

@@ -153,10 +153,16 @@ impl RequestReader {
         let is_completion = matches!(shape, Shape::OpenAiCompletions | Shape::Unknown);
         let prompts = if is_completion { state.prompts.max(1) } else { 1 };
         let says = state.stream;
-        let is_model_unclear = call.model.is_none() && state.model.is_unclear();
+        let is_model_unclear = state.model.is_unclear();
+        let in_body = state.model.into_name();
+        let (model, other_model) = match call.model {
+            Some(model) => (Some(model), in_body),
+            None => (in_body, None),
+        };
         Ok(RequestFacts {
             shape,
-            model: call.model.or_else(|| state.model.into_name()),
+            model,
+            other_model,
             is_model_unclear,
             generates: call.generates && shape.generates(),
             stream: call.streams.unwrap_or(says.yes || (!says.no && shape.streams_by_default())),

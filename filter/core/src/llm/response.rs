@@ -1,7 +1,7 @@
 //! What a model answers, read while it passes: its text, what it cost, and where it may be ended.
 //!
 //! An answer is never kept. Of a stream of any length a few kilobytes are in memory: the text that has
-//! not been counted yet, and the bytes that the client may not get to see ([`hide`]).
+//! not been counted yet, and the bytes that the client may not get to see.
 
 mod ending;
 mod facts;
@@ -119,7 +119,9 @@ impl ResponseReader {
         let mut out = self.hide.chunk(chunk, base);
         let mut at = 0;
         loop {
-            if self.must_end(chunk.get(at).copied()) {
+            // What has ended by itself needs no other end.
+            let is_over = end && at == chunk.len();
+            if !is_over && self.must_end(chunk.get(at).copied()) {
                 let place = base.saturating_add(at as u64);
                 self.hide.keep(&mut out, place);
                 out.put(&self.final_event());
@@ -186,6 +188,16 @@ impl ResponseReader {
             let bound = reading.bound();
             if bound <= said { bound } else { reading.exact() }
         })
+    }
+
+    /// How long it is so far, in bytes, if nothing in it was understood: neither text nor numbers nor whose it is.
+    #[must_use]
+    pub fn not_understood(&self) -> Option<u64> {
+        let reading = &self.reading;
+        let is_strange = reading.bytes() == 0
+            && reading.facts.shape.is_none()
+            && reading.tally.reported().output.is_none();
+        is_strange.then_some(self.offset)
     }
 
     /// The model, in the provider's own word.
@@ -291,6 +303,7 @@ impl ResponseReader {
             }
             Step::End(at) => self.end_event(out, place(at)),
             Step::Linefeed(at) => self.hide.linefeed(out, place(at)),
+            Step::Rest => {}
         }
     }
 

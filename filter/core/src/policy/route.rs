@@ -25,8 +25,6 @@ pub enum Destination {
     Filter,
     /// The filter itself, with what the caller may still use.
     Quota,
-    /// Envoy's own statistics.
-    Stats,
     /// The control service (`attach serve`).
     Control,
     /// The target that the path names: `/agents/{name}/…`.
@@ -39,7 +37,7 @@ pub enum Destination {
 /// The health check that the filter answers itself.
 pub const HEALTH: &str = "/healthz";
 
-/// Envoy's statistics.
+/// What the gateway has counted: control's, with a scope of its own.
 pub const METRICS: &str = "/metrics";
 
 /// The routes every gateway has, first match wins.
@@ -60,7 +58,7 @@ pub const DEFAULT: &[(&str, Access, Destination)] = &[
     ("/v1/usage", Access::Verified, Destination::Control),
     ("/v1/quota/me", Access::Verified, Destination::Quota),
     ("/mem/**", Access::Verified, Destination::Control),
-    (METRICS, Access::Verified, Destination::Stats),
+    (METRICS, Access::Verified, Destination::Control),
     ("/agents/**", Access::Verified, Destination::Target),
 ];
 

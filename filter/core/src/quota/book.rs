@@ -107,6 +107,18 @@ impl Book {
         self.holds = self.holds.saturating_sub(1);
     }
 
+    /// Gives a part of a hold back that is not needed after all.
+    pub fn shrink(&mut self, hold: &mut Hold, by: u64) {
+        let by = by.min(hold.tokens);
+        hold.tokens = hold.tokens.saturating_sub(by);
+        for place in hold.places.iter() {
+            if let Some(account) = self.accounts.get_mut(place) {
+                account.loosen(by);
+            }
+            self.accounts.list(place);
+        }
+    }
+
     /// Ends a hold: so much was really used, now. It may be more than was held.
     pub fn settle(&mut self, hold: Hold, actual: u64, now: UnixMillis) {
         let now = self.moment(now);

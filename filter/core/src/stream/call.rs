@@ -1,6 +1,6 @@
 //! A model call: what is known of it from its headers to its end, and what it costs.
 //!
-//! 1. [`admission`]: its body is read as it comes, tokens are reserved, and it goes on.
+//! 1. [`admission`]: its body is read as it comes; [`reserving`]: tokens are reserved, and it goes on.
 //! 2. [`delivery`]: its answer is read as it passes, and ended where its budget is.
 //! 3. [`settlement`]: when it is over, whoever ended it, the reservation is settled and a record is made.
 //!
@@ -11,6 +11,8 @@ mod delivery;
 mod head;
 mod looking;
 mod prompt;
+mod refusal;
+mod reserving;
 mod settlement;
 
 use std::rc::Rc;
@@ -23,10 +25,12 @@ use crate::llm::shape::{self, Shape};
 use crate::outbox::Room;
 use crate::quota::book::Hold;
 
-pub(super) use admission::{Admission, Reserving};
+pub(super) use admission::Admission;
 pub(super) use head::CallHead;
 pub(super) use looking::Looking;
 use prompt::Prompt;
+use refusal::Refusal;
+pub(super) use reserving::Reserving;
 
 /// A call that has gone upstream.
 pub(super) struct Call {
@@ -43,17 +47,29 @@ pub(super) struct Call {
     /// The model that the request names.
     model: Box<str>,
     is_streamed: bool,
+    /// Whether the engine is sure to end the answer by itself, at a cap that the request states.
+    is_capped: bool,
+    /// Whether the model writes.
+    generates: bool,
     prompt: Prompt,
     /// What was reserved; `None`: no limit is about the call, or nobody could be asked.
     hold: Option<Hold>,
-    /// How much of the hold is for the answer, in tokens.
+    /// How much of the hold is for the answer, in tokens; without a hold, what would be.
     for_output: u64,
     /// What the call costs whatever is in it.
     flat: Option<u64>,
     /// Whether the usage of the stream was asked for on the client's behalf.
     asked_for_usage: bool,
+    /// Whether an engine that refuses that would say so of its own accord.
+    may_learn: bool,
+    /// From when on more budget is asked for: not at once where there was none.
+    asks_from: UnixMillis,
     /// What control was asked for more, and has not answered.
     operation: Option<u64>,
+    /// By how much the hold has grown, in tokens.
+    grown: u64,
+    /// How much there was when a whole step was refused: what is asked for next.
+    last_step: Option<u64>,
     answer: Answer,
 }
 
@@ -69,8 +85,8 @@ struct Answer {
     seen: usize,
     /// Whether its coding cannot be read.
     is_encoded: bool,
-    /// The end of an error's text, in which a word is looked for.
-    refusal: Vec<u8>,
+    /// The beginning of an error's text.
+    refusal: Refusal,
     first_text: Option<UnixMillis>,
     /// Whether all of it has passed.
     is_whole: bool,

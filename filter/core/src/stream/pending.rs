@@ -19,7 +19,7 @@ use super::stop::Stop;
 use super::{Answer, Effect, Env, Flow, Output, Stream, shadow};
 use crate::authn::replay::Consumed;
 use crate::clock::UnixMillis;
-use crate::headers::{Pairs, RequestHead};
+use crate::headers::{Pairs, RequestHead, content_length};
 use crate::policy::model::{self, ModelProblem};
 use crate::policy::route::Destination;
 use crate::policy::{Policy, RoutePolicy};
@@ -60,6 +60,8 @@ pub(super) struct Pending {
     kept: usize,
     /// Whether the headers say that the body is JSON and nothing else.
     is_json: bool,
+    /// What `content-length` says.
+    length: Option<u64>,
     /// What the headers say about what it will cost.
     call: Option<CallHead>,
     /// When a wait for keys ends; set when it begins.
@@ -107,6 +109,7 @@ impl Pending {
             },
             kept: 0,
             is_json: model::is_plain_json(pairs),
+            length: content_length(pairs),
             call: CallHead::read(policy, route, head, pairs, path),
             deadline: None,
             body_deadline: None,
@@ -149,6 +152,7 @@ impl Pending {
         if let Some(next) = next {
             match next {
                 Next::Verified(verified) => {
+                    env.caller = Some(Rc::clone(&verified.identity));
                     let (policy, route) = (env.policy, self.route);
                     if let Some(scope) = policy.missing_scope(&verified.identity, verified.source, route) {
                         return Err(Stop::Scope(scope.into()));
@@ -168,12 +172,17 @@ impl Pending {
         }
         let Some(verified) = &mut self.verified else { return Err(Stop::Fault) };
         verified.still_holds(env)?;
+        env.caller = Some(Rc::clone(&verified.identity));
         if !verified.body_is_good {
             let names_model =
                 self.route.to == Destination::Engine && env.policy.limits_models(&verified.identity);
             if names_model || !verified.digests.is_empty() {
                 let body = match self.body {
                     Body::Coming => {
+                        let max = env.policy.max_request_bytes;
+                        if self.length.is_some_and(|length| length > max as u64) {
+                            return Err(Stop::BodyTooLarge(max));
+                        }
                         self.body_deadline.get_or_insert(env.now.after(BODY_DEADLINE));
                         return Ok((Stream::AwaitingBody(self), Flow::Pause));
                     }
@@ -225,6 +234,12 @@ impl Pending {
         });
         let accounts = env.policy.accounts(&identity);
         let forwarding = Forwarding { identity, session, accounts, call: None };
+        if self.route.forward_credential
+            && !verified.digests.is_empty()
+            && let Some(call) = &mut self.call
+        {
+            call.bind();
+        }
         let body = (self.kept, matches!(self.body, Body::None | Body::Whole));
         admit(env, self.route, forwarding, assertion, self.call, body, out)
     }

@@ -39,9 +39,7 @@ impl Idle {
         if route.to == Destination::Filter {
             return health(env, route, out);
         }
-        if matches!(route.to, Destination::Quota | Destination::Stats)
-            && !matches!(head.method, b"GET" | b"HEAD")
-        {
+        if route.to == Destination::Quota && !matches!(head.method, b"GET" | b"HEAD") {
             return Err(Stop::Method);
         }
         if route.access == Access::Public {

@@ -220,7 +220,7 @@ impl Stop {
             }
             Self::Uncountable => LocalReply::detail(
                 403,
-                "Your use is limited, and what goes through an upgraded or gRPC connection cannot be counted",
+                "What goes through an upgraded or gRPC connection cannot be counted, and this use must be",
             ),
             Self::Busy(seconds) => {
                 LocalReply::detail(503, "The gateway is getting its issuer's keys; try again")

@@ -125,7 +125,6 @@ impl Output for Recorder {
                 format!("ask {} {}", question.target.path, String::from_utf8_lossy(&question.body))
             }
             Effect::CountWouldDeny(reason) => format!("count {reason}"),
-            Effect::CountAllowed | Effect::CountDenied(_) => return,
             Effect::Reply(reply) => format!("reply {} {}", reply.status, reply.body),
             Effect::Resume => "resume".to_owned(),
             other => format!("{other:?}"),
@@ -197,6 +196,7 @@ impl Worker {
             windows: &NoWindows,
             room: &|_| None,
             refuses_stream_options: false,
+            caller: None,
             calls: &mut 0,
             clock: &|| UnixMillis(0),
         };

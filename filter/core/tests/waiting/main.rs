@@ -65,13 +65,13 @@ fn trailers_end_a_body_too() {
 }
 
 #[test]
-fn a_body_is_kept_up_to_a_mebibyte() {
+fn a_body_is_kept_up_to_a_megabyte() {
     let mut worker = Worker::new(&json!({}));
     let mut machine = Machine::default();
     let headers = headers("/agent", &rotagent("1", b"hello"));
     worker.step(&mut machine, Input::RequestHeaders(&headers, false));
-    assert_eq!(worker.step(&mut machine, Input::RequestBody(1 << 20, false)).0, Flow::Pause);
-    let (_, effects) = worker.step(&mut machine, Input::RequestBody((1 << 20) + 1, false));
+    assert_eq!(worker.step(&mut machine, Input::RequestBody(1_000_000, false)).0, Flow::Pause);
+    let (_, effects) = worker.step(&mut machine, Input::RequestBody(1_000_001, false));
     assert_eq!(denied(&effects), "body_too_large");
     assert!(effects.last().unwrap().starts_with("reply 413"));
 }

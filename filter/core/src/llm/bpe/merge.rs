@@ -9,7 +9,7 @@ const BLOCK: usize = 16;
 /// A longer piece is merged this many bytes at a time.
 pub(super) const WINDOW: usize = 2_048;
 
-/// How far before the end of a window its tokens stand as they are, whatever follows the window.
+/// Tokens that end this far before the end of a window stand as they are, whatever follows the window.
 ///
 /// What follows can change a merge only by changing an earlier one to the right of it, and so on: it
 /// reaches back over a chain of merges of ever lower ranks. A test works out that no chain in either
@@ -31,9 +31,9 @@ pub(super) fn tokens(vocabulary: &Vocabulary, mut piece: &[u8]) -> u64 {
         0 => 0,
         1 => 1,
         length if length <= LONGEST && vocabulary.rank(piece) != NO_TOKEN => 1,
-        ..=16 => Parts::<16, 1>::tokens(vocabulary, piece),
-        ..=64 => Parts::<64, 4>::tokens(vocabulary, piece),
-        ..=256 => Parts::<256, 16>::tokens(vocabulary, piece),
+        2..=16 => Parts::<16, 1>::tokens(vocabulary, piece),
+        17..=64 => Parts::<64, 4>::tokens(vocabulary, piece),
+        65..=256 => Parts::<256, 16>::tokens(vocabulary, piece),
         length => Tree::merged(vocabulary, piece).parts(length),
     })
 }
@@ -46,13 +46,14 @@ pub(super) fn head(vocabulary: &Vocabulary, window: &[u8]) -> (u64, usize) {
     let mut at = 0;
     loop {
         let next = tree.after(at);
-        // A token is never longer than what stands, so one of them always does.
         if next > stands || next <= at {
-            return (tokens, at);
+            break;
         }
         tokens += 1;
         at = next;
     }
+    // A token is never longer than what stands, so one at least does; but a caller must get ahead.
+    if at == 0 { (tree.parts(window.len()), window.len()) } else { (tokens, at) }
 }
 
 /// The parts of a piece of at most `N` bytes, in arrays; `B` is `N / BLOCK`. A part is known by where it

@@ -11,6 +11,8 @@ pub struct RequestFacts {
     pub shape: Shape,
     /// The model: the path's where it names one, else the last that the body names.
     pub model: Option<Box<str>>,
+    /// The model that the body names where the path names one as well: engines take the one or the other.
+    pub other_model: Option<Box<str>>,
     /// Whether two engines could find different models in it.
     pub is_model_unclear: bool,
     /// Whether the answer is to be a stream: it is if any member says so.

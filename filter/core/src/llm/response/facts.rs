@@ -36,6 +36,8 @@ pub(super) struct Facts {
     pub(super) is_complete: bool,
     /// `done` was there, and false: more is to come.
     pub(super) goes_on: bool,
+    /// The text comes token by token: where it stands as a whole beside them, it is the same.
+    pub(super) has_tokens: bool,
     /// Choices that were there, one bit each.
     pub(super) seen: u128,
     /// Those that said why they ended.

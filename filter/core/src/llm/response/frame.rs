@@ -69,6 +69,8 @@ pub(super) enum Step {
     End(usize),
     /// The second half of the line ending that ended the event before.
     Linefeed(usize),
+    /// A line that belongs to no event has ended.
+    Rest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,13 +127,10 @@ impl Frame {
     }
 
     /// Between two server-sent events, where another one may be put in; `next` is the byte that follows, if
-    /// it is there.
+    /// it is there. Behind a CR that is only known with the next byte, which may be its LF.
     pub(super) fn is_between(&self, next: Option<u8>) -> bool {
-        let half = match next {
-            Some(byte) => byte == b'\n',
-            None => self.newline != Newline::Cr,
-        };
-        self.line == Line::Start && !self.in_event && !(self.after_cr && half)
+        let is_half = self.after_cr && next.is_none_or(|byte| byte == b'\n');
+        self.line == Line::Start && !self.in_event && !is_half
     }
 
     /// Goes on from `at`, and moves it.
@@ -192,6 +191,9 @@ impl Frame {
                     if of_event {
                         return Some(Step::Linefeed(at.saturating_sub(1)));
                     }
+                    if !self.in_event {
+                        return Some(Step::Rest);
+                    }
                     continue;
                 }
                 self.newline = Newline::Cr;
@@ -205,6 +207,7 @@ impl Frame {
                         self.ended_by_cr = byte == b'\r';
                         return Some(Step::End(*at));
                     }
+                    return Some(Step::Rest);
                 }
                 Line::Start if byte == b':' => self.line = Line::Other,
                 Line::Start => {
@@ -221,7 +224,12 @@ impl Frame {
                         return Some(Step::Join);
                     }
                 }
-                Line::Field(_) | Line::Other | Line::Data | Line::Space if ends => self.end_line(byte, at),
+                Line::Field(_) | Line::Other | Line::Data | Line::Space if ends => {
+                    self.end_line(byte, at);
+                    if !self.in_event {
+                        return Some(Step::Rest);
+                    }
+                }
                 Line::Field(seen) if DATA.get(usize::from(seen)) == Some(&byte) => {
                     self.line = Line::Field(seen.saturating_add(1));
                     *at = at.saturating_add(1);
@@ -275,7 +283,7 @@ mod tests {
                     Step::Data(range) => open += std::str::from_utf8(&chunk[range]).unwrap(),
                     Step::Join => open.push('\n'),
                     Step::End(_) | Step::Line(_) => ended.push(std::mem::take(&mut open)),
-                    Step::Begin(_) | Step::Linefeed(_) => {}
+                    Step::Begin(_) | Step::Linefeed(_) | Step::Rest => {}
                 }
             }
             assert_eq!(at, chunk.len());

@@ -173,12 +173,11 @@ impl Hide {
         self.decided = self.decided.max(to);
     }
 
-    /// Nothing more of this event goes.
+    /// Nothing more of this event goes than is known to go by now.
     pub(super) fn pass(&mut self) {
         self.passes = true;
         self.dropping = None;
         self.leading = None;
-        self.drops.clear();
     }
 
     /// An event begins.
@@ -209,11 +208,8 @@ impl Hide {
             self.skip(out, at);
             return;
         }
-        if let Some(range) = self.leading.take() {
-            self.drop_range(range.0, range.1);
-        }
-        if !self.is_closed {
-            self.drops.clear();
+        if let Some((from, to)) = self.leading.take().filter(|_| self.is_closed) {
+            self.drop_range(from, to);
         }
         self.keep(out, at);
     }

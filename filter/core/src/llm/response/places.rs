@@ -71,6 +71,14 @@ pub(super) fn string(path: &[N], facts: &mut Facts) -> Want {
             facts.shape.get_or_insert(Shape::OllamaGenerate);
             Want::Text(CONTENT)
         }
+        // llama.cpp's own routes.
+        [N::Content] => Want::Text(CONTENT),
+        // Those of text-generation-inference.
+        [N::Token, N::Text] => {
+            facts.has_tokens = true;
+            Want::Text(CONTENT)
+        }
+        [N::GeneratedText] if !facts.has_tokens => Want::Text(CONTENT),
         [N::Message, N::Thinking] | [N::Thinking] => Want::Text(REASONING),
         [N::Message, N::ToolCalls, N::Function, N::Called] => Want::Text(NAME),
         [N::Delta] if facts.event != Event::Audio => Want::Text(CONTENT),
@@ -128,8 +136,8 @@ pub(super) fn count(path: &[N]) -> Option<Count> {
             N::ThoughtsTokenCount => Count::Thoughts,
             _ => return None,
         },
-        [N::PromptEvalCount] => Count::Prompt,
-        [N::EvalCount] => Count::Output,
+        [N::PromptEvalCount | N::TokensEvaluated] => Count::Prompt,
+        [N::EvalCount | N::TokensPredicted] | [N::Details, N::GeneratedTokens] => Count::Output,
         _ => return None,
     };
     Some(count)

@@ -285,7 +285,8 @@ fn all(reader: &mut ResponseReader, mut bytes: &[u8], sizes: &[usize]) -> (Vec<u
         assert!(reader.footprint() <= 64 * 1024);
         bytes = later;
     }
-    seen.extend(sent(reader, bytes, true));
+    seen.extend(sent(reader, bytes, false));
+    seen.extend(sent(reader, b"", true));
     (seen, reader.usage(Some(1)), reader.is_complete(), reader.is_cut())
 }
 

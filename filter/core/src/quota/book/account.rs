@@ -126,6 +126,11 @@ impl Account {
         self.holds = self.holds.saturating_sub(1);
     }
 
+    /// A hold is smaller than it was.
+    pub(super) fn loosen(&mut self, tokens: u64) {
+        self.held = self.held.saturating_sub(tokens);
+    }
+
     /// Two holds of one request are one.
     pub(super) fn join(&mut self) {
         self.holds = self.holds.saturating_sub(1);

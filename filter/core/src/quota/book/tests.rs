@@ -320,6 +320,29 @@ fn a_hold_grows_while_budget_lasts() {
 }
 
 #[test]
+fn what_a_hold_does_not_need_others_may() {
+    let (shared, limit) = (Shared::default(), limit("l", 1000, Home::Shared));
+    let mut book = Book::new("a-1", false);
+    let needs = [need(&limit, "alice")];
+    let mut hold = held(book.reserve(&needs, 900, at(0.0), &shared));
+    refused(book.reserve(&needs, 200, at(0.0), &shared));
+    book.shrink(&mut hold, 500);
+    assert_eq!(hold.tokens(), 400);
+    let other = held(book.reserve(&needs, 200, at(0.0), &shared));
+    // What goes beyond a sixteenth goes back, for other workers.
+    assert!(book.tick(at(0.1), &shared).is_empty());
+    let mut second = Book::new("b-2", false);
+    let third = held(second.reserve(&needs, 300, at(0.1), &shared));
+    // More than there is is all that there is.
+    book.shrink(&mut hold, 5000);
+    assert_eq!((hold.tokens(), book.holds()), (0, 2));
+    book.settle(hold, 7, at(0.2));
+    book.settle(other, 0, at(0.2));
+    second.settle(third, 0, at(0.2));
+    assert_eq!(book.view(&needs, at(0.2))[0].used, 7);
+}
+
+#[test]
 fn strictly_every_request_asks_and_nothing_stays() {
     for home in [Home::Shared, Home::Control] {
         let (shared, mut control) = (Shared::default(), Control::default());

@@ -1,34 +1,29 @@
-//! Before a call goes upstream: its body is read, what it may cost is reserved, and it is edited if need be.
+//! Before a call goes upstream: its body is read as it comes, and counted where it must be.
 
 use core::time::Duration;
 use std::rc::Rc;
 
 use super::head::{CallHead, Kind, route_tokens};
 use super::looking::Looking;
-use super::prompt::{self, Meter, Prompt};
-use super::{Answer, Call};
+use super::prompt::{Meter, Prompt};
+use super::reserving::{Reserving, failure_mode};
 use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
-use crate::llm::edit::{self, CapEdit, Edits};
-use crate::llm::request::cap::CapField;
 use crate::llm::request::{RequestFacts, RequestReader};
-use crate::llm::shape::Shape;
 use crate::meter::room::room_for;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
-use crate::policy::accounting::{Accounting, Accounts, FailureMode, RouteTokens, UsageInjection};
+use crate::policy::accounting::{Accounting, FailureMode};
 use crate::policy::route::Destination;
-use crate::quota::book::{Answered, Hold, Need, Refused, Taken};
 use crate::stamp::assertion::Assertion;
 use crate::stream::forward::{Forwarding, forward};
-use crate::stream::over::OverLimit;
 use crate::stream::stop::Stop;
-use crate::stream::{Effect, Env, Flow, Output, Stream};
+use crate::stream::{Env, Flow, Output, Stream};
 
 /// A prompt above this many bytes is counted as it comes, so that none of it is kept.
 pub(super) const COUNTED_ABOVE: u64 = 32 * 1024;
 /// How much of a body is taken from the host at a time, in bytes.
-const READ_AT_ONCE: usize = 32 * 1024;
+pub(super) const READ_AT_ONCE: usize = 32 * 1024;
 /// One in so many prompts is counted although nothing asks for it, to see how far reports are off.
 const SAMPLE: u64 = 64;
 /// How long a body may take.
@@ -40,8 +35,6 @@ pub(in crate::stream) struct Admission {
     assertion: Option<Rc<Assertion>>,
     route: RoutePolicy,
     head: CallHead,
-    /// The room that was promised for its record.
-    room: Option<Room>,
     reader: RequestReader,
     /// Whether what was read can be what it must be.
     is_readable: bool,
@@ -55,33 +48,9 @@ pub(in crate::stream) struct Admission {
     deadline: UnixMillis,
 }
 
-/// A verified call whose body is whole, and whose budget must be asked for.
-pub(in crate::stream) struct Reserving {
-    forwarding: Forwarding,
-    assertion: Option<Rc<Assertion>>,
-    route: RoutePolicy,
-    head: CallHead,
-    room: Option<Room>,
-    facts: Option<RequestFacts>,
-    encoding: Encoding,
-    prompt: Prompt,
-    /// The body's size.
-    size: usize,
-    /// How much is reserved for the answer, in tokens.
-    for_output: u64,
-    /// What control was asked.
-    operation: Option<u64>,
-}
-
 impl core::fmt::Debug for Admission {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Admission").field("read", &self.read).finish_non_exhaustive()
-    }
-}
-
-impl core::fmt::Debug for Reserving {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Reserving").field("operation", &self.operation).finish_non_exhaustive()
     }
 }
 
@@ -99,12 +68,15 @@ pub(in crate::stream) fn admit(
     if route.to == Destination::Quota {
         return Looking::begin(env, &forwarding.accounts, out);
     }
-    let (Some(accounting), Some(head)) = (&env.policy.accounting, head) else {
+    let (Some(accounting), Some(mut head)) = (&env.policy.accounting, head) else {
         return Ok(forward(env, route, forwarding, assertion.as_deref(), out));
     };
-    let tokens = route_tokens(env.policy, route);
-    let Kind::Call(call) = &head.kind else {
-        return admit_opaque(env, route, forwarding, assertion, head, out);
+    // The tick's time is good enough for dates, not for how long a call takes.
+    head.started = (env.clock)();
+    let call = match &head.kind {
+        Kind::Call(call) => call,
+        Kind::Opaque => return admit_opaque(env, route, forwarding, assertion, head, out),
+        Kind::Disguised => return Err(Stop::Uncountable),
     };
     if head.is_encoded {
         return Err(Stop::BodyEncoded);
@@ -113,11 +85,9 @@ pub(in crate::stream) fn admit(
     if head.content_length.is_some_and(|length| length > max as u64) || body.0 > max {
         return Err(Stop::BodyTooLarge(max));
     }
-    let identity = &forwarding.identity;
-    let room = (env.room)(room_for(identity.user(), identity.agent(), &head.project));
-    if room.is_none() && failure_mode(accounting, tokens) == FailureMode::Deny {
-        return Err(Stop::RecordsFull);
-    }
+    // Whoever has none is told before his body comes. It is kept for him when that is there: those whose bodies
+    // never come take none from others.
+    drop(promised(env, accounting, route, &forwarding, &head)?);
     let is_long = head.content_length.is_none_or(|length| length > COUNTED_ABOVE);
     let is_sample = accounting.counts_all || env.next_call().is_multiple_of(SAMPLE);
     // The model may follow; what it would be counted in if it were unknown is guessed until then.
@@ -131,7 +101,6 @@ pub(in crate::stream) fn admit(
         assertion,
         route,
         head,
-        room,
         reader,
         is_readable: true,
         meter,
@@ -166,7 +135,7 @@ fn admit_opaque(
         (false, None) => Ok(forward(env, route, forwarding, assertion.as_deref(), out)),
         (_, Some(flat)) => {
             let prompt = Prompt { bound: flat, exact: Some(flat), body: None };
-            let room = (env.room)(room_for(forwarding.identity.user(), None, &head.project));
+            let room = promised(env, accounting, route, &forwarding, &head)?;
             let reserving = Reserving {
                 forwarding,
                 assertion,
@@ -179,14 +148,27 @@ fn admit_opaque(
                 size: 0,
                 for_output: 0,
                 operation: None,
+                most_output: None,
             };
             Box::new(reserving).reserve(env, out)
         }
     }
 }
 
-fn failure_mode(accounting: &Accounting, tokens: Option<&RouteTokens>) -> FailureMode {
-    tokens.and_then(|tokens| tokens.failure_mode).unwrap_or(accounting.failure_mode)
+/// The room that is promised for a call's record; `None` where the route lets it go without.
+fn promised(
+    env: &Env<'_>,
+    accounting: &Accounting,
+    route: RoutePolicy,
+    forwarding: &Forwarding,
+    head: &CallHead,
+) -> Result<Option<Room>, Stop> {
+    let identity = &forwarding.identity;
+    let room = (env.room)(room_for(identity.user(), identity.agent(), &head.project));
+    if room.is_none() && failure_mode(accounting, route_tokens(env.policy, route)) == FailureMode::Deny {
+        return Err(Stop::RecordsFull);
+    }
+    Ok(room)
 }
 
 impl Admission {
@@ -203,16 +185,23 @@ impl Admission {
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
         self.there = size;
+        self.name(env);
         self.take(env)?;
         if end { self.on_whole_body(env, out) } else { Ok((Stream::Counting(self), Flow::Pause)) }
     }
 
     /// A while has passed.
-    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &Env<'_>) -> Result<(Stream, Flow), Stop> {
+    pub(in crate::stream) fn on_tick(self: Box<Self>, env: &mut Env<'_>) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         if env.now >= self.deadline {
             return Err(Stop::BodyLate);
         }
         Ok((Stream::Counting(self), Flow::Pause))
+    }
+
+    /// Says who it is, should he be refused.
+    fn name(&self, env: &mut Env<'_>) {
+        env.caller = Some(Rc::clone(&self.forwarding.identity));
     }
 
     /// Reads what has not been read, in pieces.
@@ -230,10 +219,14 @@ impl Admission {
             if self.is_readable {
                 self.is_readable = self.reader.push(&piece, &mut self.meter).is_ok();
             }
+            self.read = self.read.saturating_add(size);
+            if self.read as u64 > COUNTED_ABOVE {
+                // Its length was said to be another.
+                self.body = None;
+            }
             if let Some(body) = &mut self.body {
                 body.extend_from_slice(&piece);
             }
-            self.read = self.read.saturating_add(size);
         }
         Ok(())
     }
@@ -244,10 +237,11 @@ impl Admission {
         env: &mut Env<'_>,
         out: &mut dyn Output,
     ) -> Result<(Stream, Flow), Stop> {
+        self.name(env);
         self.take(env)?;
         let Some(accounting) = &env.policy.accounting else { return Err(Stop::Fault) };
-        let Self { forwarding, assertion, route, head, room, reader, is_readable, meter, body, read, .. } =
-            *self;
+        let Self { forwarding, assertion, route, head, reader, is_readable, meter, body, read, .. } = *self;
+        let room = promised(env, accounting, route, &forwarding, &head)?;
         let facts = if is_readable { reader.finish().ok() } else { None };
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
         let encoding = accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or_default();
@@ -271,260 +265,12 @@ impl Admission {
             size: read,
             for_output: 0,
             operation: None,
+            most_output: None,
         });
-        // The guess was wrong.
-        if meter.encoding().is_some() && counted.is_none() {
+        // The guess was wrong, or nothing is kept that could be counted later.
+        if counted.is_none() && (meter.encoding().is_some() || reserving.prompt.body.is_none()) {
             reserving.count(env);
         }
         reserving.reserve(env, out)
     }
-}
-
-impl Reserving {
-    /// Counts the prompt.
-    fn count(&mut self, env: &Env<'_>) {
-        let Kind::Call(call) = &self.head.kind else { return };
-        let counted = match &self.prompt.body {
-            Some(body) => prompt::count(call, self.encoding, [&**body]),
-            None => {
-                let pieces = (0..self.size)
-                    .step_by(READ_AT_ONCE)
-                    .map(|start| (env.body)(start, self.size.saturating_sub(start).min(READ_AT_ONCE)));
-                prompt::count(call, self.encoding, pieces)
-            }
-        };
-        self.prompt.exact = counted.or(self.prompt.exact);
-    }
-
-    /// Control has answered, or will not.
-    pub(in crate::stream) fn on_answer(
-        mut self: Box<Self>,
-        env: &mut Env<'_>,
-        answered: Answered,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        self.operation = None;
-        let (route, for_output) = (self.route, self.for_output);
-        match answered {
-            Answered::Granted(hold) => self.go(env, Some(hold), for_output, out),
-            Answered::Refused(refused) => self.refused(env, &refused, out),
-            Answered::Unavailable | Answered::Done => self.unavailable(env, route, out),
-        }
-    }
-
-    /// The stream is over before control has answered.
-    pub(in crate::stream) fn give_up(self, env: &mut Env<'_>) {
-        if let Some(operation) = self.operation {
-            env.quota.abandon(operation);
-        }
-    }
-
-    /// Reserves what the call may cost, and lets it go.
-    fn reserve(mut self: Box<Self>, env: &mut Env<'_>, out: &mut dyn Output) -> Result<(Stream, Flow), Stop> {
-        let policy = env.policy;
-        let Some(accounting) = &policy.accounting else { return Err(Stop::Fault) };
-        let accounts = Rc::clone(&self.forwarding.accounts);
-        let model = self.facts.as_ref().and_then(|facts| facts.model.as_deref());
-        let needs: Vec<Need<'_>> = needs(accounting, &accounts, &self.head.project, model);
-        let Some(smallest) = needs.iter().map(|need| need.limit.tokens).min() else {
-            return self.go(env, None, 0, out);
-        };
-        let is_flat = matches!(self.head.kind, Kind::Opaque);
-        if self.facts.is_none() && !is_flat {
-            return Err(Stop::BodyUnreadable);
-        }
-        let wanted = self.wanted_output(accounting);
-        if self.prompt.exact.is_none() {
-            let most = self.prompt.bound.saturating_add(wanted);
-            let leaves_half = |need: &Need<'_>| {
-                let half = need.limit.tokens / 2;
-                env.quota.free_bound(core::slice::from_ref(need), env.now) >= half.saturating_add(most)
-            };
-            if !needs.iter().all(leaves_half) {
-                self.count(env);
-            }
-        }
-        let input = self.prompt.known();
-        self.for_output = wanted.min(smallest.saturating_sub(input));
-        // Nobody asks for less than a token of each answer.
-        let is_too_large = input > smallest || self.for_output < wanted.min(self.choices());
-        let amount = match is_too_large {
-            true => smallest.saturating_add(1),
-            false => input.saturating_add(self.for_output),
-        };
-        let (route, for_output) = (self.route, self.for_output);
-        match env.quota.reserve(&needs, amount, env.now, env.windows) {
-            Taken::Granted(hold) => self.go(env, Some(hold), for_output, out),
-            Taken::Refused(refused) => self.refused(env, &refused, out),
-            Taken::Ask(operation) => {
-                self.operation = Some(operation.id);
-                out.effect(Effect::AskLedger(operation));
-                Ok((Stream::Reserving(self), Flow::Pause))
-            }
-            Taken::Unavailable => self.unavailable(env, route, out),
-        }
-    }
-
-    fn refused(
-        self: Box<Self>,
-        env: &mut Env<'_>,
-        refused: &Refused,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        let policy = env.policy;
-        if policy.is_shadow {
-            out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
-            return self.go(env, None, 0, out);
-        }
-        let accounting = policy.accounting.as_ref().ok_or(Stop::Fault)?;
-        let of_key = self.forwarding.accounts.iter().find(|(_, key)| *key == refused.key);
-        let rule = of_key.and_then(|(at, _)| accounting.limits.get(*at)).ok_or(Stop::Fault)?;
-        Err(Stop::OverLimit(Box::new(OverLimit::new(&rule.limit, refused, env.now))))
-    }
-
-    /// Nobody can be asked about the limits.
-    fn unavailable(
-        self: Box<Self>,
-        env: &mut Env<'_>,
-        route: RoutePolicy,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        let accounting = env.policy.accounting.as_ref().ok_or(Stop::Fault)?;
-        match failure_mode(accounting, route_tokens(env.policy, route)) {
-            FailureMode::Allow => {
-                out.effect(Effect::CountUnlimited);
-                self.go(env, None, 0, out)
-            }
-            FailureMode::Deny => Err(Stop::QuotaUnavailable),
-        }
-    }
-
-    fn choices(&self) -> u64 {
-        self.facts.as_ref().map_or(1, |facts| facts.choices.max(1))
-    }
-
-    /// What the answer may cost, by what the request states or by what is assumed.
-    fn wanted_output(&self, accounting: &Accounting) -> u64 {
-        match &self.facts {
-            Some(facts) => facts.output_bound(accounting.default_output),
-            None => 0,
-        }
-    }
-
-    /// Lets the call go, edited where it must be.
-    fn go(
-        mut self: Box<Self>,
-        env: &mut Env<'_>,
-        hold: Option<Hold>,
-        for_output: u64,
-        out: &mut dyn Output,
-    ) -> Result<(Stream, Flow), Stop> {
-        let edits = match &self.facts {
-            Some(facts) => self.edits(env, facts, hold.is_some(), for_output),
-            None => Edits::default(),
-        };
-        let facts = self.facts.as_ref();
-        let is_lowered = edits.cap.is_some_and(|cap| {
-            facts.and_then(RequestFacts::stated_cap).is_some_and(|stated| stated > cap.most)
-        });
-        if is_lowered && self.head.is_bound {
-            // The engine would answer more than there is budget for.
-            if let Some(hold) = hold {
-                env.quota.settle(hold, 0, env.now);
-            }
-            return Err(Stop::CapBound);
-        }
-        let edited = match (facts, &self.prompt.body) {
-            (Some(_), _) if self.head.is_bound || edits == Edits::default() => None,
-            (Some(facts), Some(body)) => edit::edit(body, facts, &edits),
-            (Some(facts), None) => edit::edit(&(env.body)(0, self.size), facts, &edits),
-            (None, _) => None,
-        };
-        let asked_for_usage = edits.ask_for_usage && edited.is_some();
-        if let Some(body) = edited {
-            out.effect(Effect::SetRequestHeader("content-length", body.len().to_string().as_bytes()));
-            out.effect(Effect::ReplaceRequestBody(self.size, body));
-        }
-        if self.head.accepts_coding && self.facts.is_some() {
-            out.effect(Effect::SetRequestHeader("accept-encoding", b"identity"));
-        }
-        if self.prompt.exact.is_some() {
-            self.prompt.body = None;
-        }
-        let Self { mut forwarding, assertion, route, head, room, facts, encoding, prompt, .. } = *self;
-        let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
-        let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
-        forwarding.call = Some(Box::new(Call {
-            identity: Rc::clone(&forwarding.identity),
-            room,
-            project: head.project,
-            request_id: head.request_id,
-            wire: match head.kind {
-                Kind::Call(call) => call,
-                Kind::Opaque => Shape::Unknown.into(),
-            },
-            started: env.now,
-            shape,
-            encoding,
-            is_streamed: facts.as_ref().is_some_and(|facts| facts.stream),
-            model: facts.and_then(|facts| facts.model).unwrap_or_default(),
-            prompt,
-            hold,
-            for_output,
-            flat,
-            asked_for_usage,
-            operation: None,
-            answer: Answer::default(),
-        }));
-        Ok(forward(env, route, forwarding, assertion.as_deref(), out))
-    }
-
-    /// What must change in the body.
-    fn edits(&self, env: &Env<'_>, facts: &RequestFacts, is_held: bool, for_output: u64) -> Edits {
-        let tokens = route_tokens(env.policy, self.route);
-        let general = env.policy.accounting.as_ref().map(|accounting| accounting.usage_injection);
-        let injects = match tokens.and_then(|tokens| tokens.usage_injection).or(general) {
-            Some(UsageInjection::On) => true,
-            Some(UsageInjection::Auto) => !env.refuses_stream_options,
-            Some(UsageInjection::Off) | None => false,
-        };
-        let ask_for_usage = injects && facts.can_ask_for_usage() && !self.head.is_bound;
-        let mut edits = Edits { ask_for_usage, cap: None };
-        if is_held && facts.generates {
-            let most = for_output.checked_div(self.choices()).unwrap_or(0).max(1);
-            let field = tokens.and_then(|tokens| tokens.cap_field).or_else(|| cap_field(facts.shape));
-            // A stream without a cap gets none: its hold grows.
-            let insert = field.filter(|field| !facts.stream && facts.can_cap(*field));
-            let is_over = facts.stated_cap().is_some_and(|stated| stated > most);
-            if is_over || (insert.is_some() && !facts.is_capped()) {
-                edits.cap = Some(CapEdit { most, insert });
-            }
-        }
-        edits
-    }
-}
-
-/// The limits that a call counts against.
-pub(super) fn needs<'a>(
-    accounting: &'a Accounting,
-    accounts: &Accounts,
-    project: &str,
-    model: Option<&str>,
-) -> Vec<Need<'a>> {
-    let needs = accounts.iter().filter_map(|(at, key)| {
-        let rule = accounting.limits.get(*at)?;
-        rule.covers(project, model).then_some(Need { key: *key, limit: &rule.limit })
-    });
-    needs.collect()
-}
-
-/// The field in which an engine of that format reads a cap.
-fn cap_field(shape: Shape) -> Option<CapField> {
-    CapField::parse(match shape {
-        Shape::OpenAiChat | Shape::OpenAiCompletions | Shape::AnthropicMessages => "max_tokens",
-        Shape::OpenAiResponses => "max_output_tokens",
-        Shape::Gemini => "generationConfig.maxOutputTokens",
-        Shape::OllamaChat | Shape::OllamaGenerate => "options.num_predict",
-        Shape::OpenAiEmbeddings | Shape::OllamaEmbed | Shape::Unknown => return None,
-    })
 }

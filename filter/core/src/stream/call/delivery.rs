@@ -1,18 +1,22 @@
 //! While the answer passes: what it says is read, what was only asked for is taken out again, and where the
 //! budget ends, the answer does.
 
+use core::time::Duration;
+
 use super::Call;
+use crate::clock::UnixMillis;
 use crate::headers::Pairs;
 use crate::llm::response::{Kind, Output as Passed, ResponseReader};
 use crate::quota::book::{Answered, Grown};
+use crate::stream::stop::Stop;
 use crate::stream::{Effect, Env, Flow, Output};
 
-/// How much of an upstream's refusal is looked at, in bytes.
-const MAX_REFUSAL: usize = 16 * 1024;
-/// The word by which an engine refuses to be asked for usage.
-const REFUSED_WORD: &[u8] = b"stream_options";
-/// How many steps a hold grows by at once, at most: a chunk is seldom larger.
+/// How many times a hold is tried to grow at once, at most.
 const MOST_STEPS: u32 = 16;
+/// After so long more budget is asked for again where there was none.
+const ASKS_AGAIN: Duration = Duration::from_millis(250);
+/// How far a short answer may be beyond its cap by our count, in tokens.
+const CAP_SLACK: u64 = 16;
 /// The largest answer that is held back for headers that say what it cost, in bytes.
 const MAX_KEPT: u64 = 512 * 1024;
 
@@ -97,7 +101,7 @@ impl Call {
             false => chunk,
         };
         if self.awaits_refusal() {
-            self.look_for_refusal(chunk, out);
+            self.answer.refusal.read(chunk);
             return Flow::Continue;
         }
         self.on_tick(out);
@@ -106,9 +110,11 @@ impl Call {
         if let Passed::Replaced(bytes) = reader.push(chunk, end) {
             out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
         }
+        let bound = reader.output_bound();
         if self.answer.first_text.is_none() && reader.first_text_seen() {
             self.answer.first_text = Some((env.clock)());
         }
+        self.give_back(env, bound);
         match (self.answer.is_kept, end) {
             (false, _) => Flow::Continue,
             (true, false) => Flow::Pause,
@@ -120,13 +126,8 @@ impl Call {
     }
 
     /// An engine that does not know the word is not asked again.
-    fn look_for_refusal(&mut self, chunk: &[u8], out: &mut dyn Output) {
-        let seen = &mut self.answer.refusal;
-        let room = MAX_REFUSAL.saturating_sub(seen.len());
-        seen.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-        if seen.windows(REFUSED_WORD.len()).any(|word| word == REFUSED_WORD) {
-            self.asked_for_usage = false;
-            *seen = Vec::new();
+    pub(super) fn learn(&self, out: &mut dyn Output) {
+        if self.may_learn && self.awaits_refusal() && self.answer.refusal.names_the_word() {
             out.effect(Effect::RefusedStreamOptions);
         }
     }
@@ -139,38 +140,80 @@ impl Call {
         if !self.is_streamed {
             return;
         }
-        let step = accounting.default_output;
-        // Control needs a while to answer, and is asked before there is nothing left.
-        let ahead = coming.saturating_add(step / 4);
-        if reader.output_bound().saturating_add(ahead) > self.for_output {
+        let step = accounting.default_output.max(1);
+        // An engine that was told where to end does so by itself. Otherwise control needs a while to answer, and is
+        // asked before there is nothing left.
+        let ahead = if self.is_capped { 0 } else { coming.saturating_add(step / 4) };
+        if env.now >= self.asks_from && reader.output_bound().saturating_add(ahead) > self.for_output {
             let most = reader.output_exact().saturating_add(ahead);
-            let mut steps = 0;
-            while most > self.for_output && self.operation.is_none() && steps < MOST_STEPS {
-                steps += 1;
-                match env.quota.grow(hold, step, env.now, env.windows) {
-                    Grown::Granted => self.for_output = self.for_output.saturating_add(step),
+            let steps = |tokens: u64| tokens.div_ceil(step).saturating_mul(step);
+            // All that is missing, in whole steps.
+            let mut most_at_once = self.last_step.take().unwrap_or(u64::MAX);
+            for _ in 0..MOST_STEPS {
+                if most <= self.for_output || self.operation.is_some() {
+                    break;
+                }
+                let by = steps(most.saturating_sub(self.for_output)).min(most_at_once);
+                match env.quota.grow(hold, by, env.now, env.windows) {
+                    Grown::Granted => {
+                        self.for_output = self.for_output.saturating_add(by);
+                        self.grown = self.grown.saturating_add(by);
+                    }
                     Grown::Ask(operation) => {
                         self.operation = Some(operation.id);
                         out.effect(Effect::AskLedger(operation));
                     }
-                    Grown::Refused(_) | Grown::Unavailable => break,
+                    // The last step is as long as what is left.
+                    Grown::Refused(refused) if (1..by).contains(&refused.view.remaining) => {
+                        most_at_once = refused.view.remaining;
+                    }
+                    Grown::Refused(_) | Grown::Unavailable => {
+                        if env.policy.is_shadow && self.asks_from == UnixMillis(0) {
+                            out.effect(Effect::CountWouldDeny(Stop::OVER_LIMIT));
+                        }
+                        self.asks_from = env.now.after(ASKS_AGAIN);
+                        break;
+                    }
                 }
             }
         }
-        reader.end_at(Some(self.for_output));
+        let end = match self.is_capped {
+            _ if env.policy.is_shadow => None,
+            // Its count of what it writes may be another than ours: it is ended where it does not obey.
+            true => Some(self.for_output.saturating_add(self.for_output / 4).saturating_add(CAP_SLACK)),
+            false => Some(self.for_output),
+        };
+        reader.end_at(end);
+    }
+
+    /// Before a chunk has been read, its bytes stand for its tokens, of which there are far fewer: once it has
+    /// passed, what the hold has grown by and does not need goes back. `said` is what the answer has at most.
+    fn give_back(&mut self, env: &mut Env<'_>, said: u64) {
+        let (Some(accounting), Some(hold)) = (&env.policy.accounting, &mut self.hold) else { return };
+        let step = accounting.default_output;
+        let surplus = self.for_output.saturating_sub(said.saturating_add(step)).min(self.grown);
+        if surplus >= step {
+            env.quota.shrink(hold, surplus);
+            self.grown = self.grown.saturating_sub(surplus);
+            self.for_output = self.for_output.saturating_sub(surplus);
+        }
     }
 
     /// Control has answered, or will not. The next chunk that comes finds what there is.
     pub(in crate::stream) fn on_answer(&mut self, env: &mut Env<'_>, answered: Answered) {
         self.operation = None;
-        if let Answered::Granted(more) = answered {
-            match &mut self.hold {
-                Some(hold) => {
-                    self.for_output = self.for_output.saturating_add(more.tokens());
-                    env.quota.join(hold, more);
-                }
-                None => env.quota.settle(more, 0, env.now),
+        match (answered, &mut self.hold) {
+            (Answered::Granted(more), Some(hold)) => {
+                self.for_output = self.for_output.saturating_add(more.tokens());
+                self.grown = self.grown.saturating_add(more.tokens());
+                env.quota.join(hold, more);
             }
+            (Answered::Granted(more), None) => env.quota.settle(more, 0, env.now),
+            (Answered::Refused(refused), _) => {
+                self.last_step = Some(refused.view.remaining).filter(|left| *left > 0);
+                self.asks_from = env.now.after(ASKS_AGAIN);
+            }
+            (Answered::Unavailable | Answered::Done, _) => self.asks_from = env.now.after(ASKS_AGAIN),
         }
     }
 

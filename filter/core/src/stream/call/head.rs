@@ -1,6 +1,7 @@
 //! What a request's headers say about what it will cost, read before they go.
 
-use crate::headers::{Pairs, RequestHead, is_attach};
+use crate::clock::UnixMillis;
+use crate::headers::{Pairs, RequestHead, content_length, is_attach};
 use crate::llm::shape::{self, Shape};
 use crate::meter::DEFAULT_PROJECT;
 use crate::policy::accounting::RouteTokens;
@@ -19,12 +20,16 @@ pub(in crate::stream) enum Kind {
     Call(shape::Call),
     /// Something without an end or in a form that is not read: an upgrade, or gRPC.
     Opaque,
+    /// A model call that says that it is an upgrade: engines answer it as if it did not.
+    Disguised,
 }
 
 /// What is read.
 #[derive(Clone, Debug)]
 pub(in crate::stream) struct CallHead {
     pub(super) kind: Kind,
+    /// When the request was let in; 0 until then.
+    pub(super) started: UnixMillis,
     /// What `X-Attach-Project` says, if it can be a label.
     pub(super) project: Box<str>,
     pub(super) request_id: Box<str>,
@@ -55,36 +60,41 @@ impl CallHead {
         let is_grpc = || {
             pairs.iter().any(|(name, value)| name == "content-type" && value.starts_with(b"application/grpc"))
         };
-        let kind = if head.is_upgrade || (head.method == b"POST" && is_grpc()) {
-            Kind::Opaque
-        } else {
-            let method = core::str::from_utf8(head.method).unwrap_or_default();
-            // Where Envoy rewrites it, the engine reads it as another.
-            let is_rewritten = accounting.chat_is_openai && path == "/api/chat";
-            let path = if is_rewritten { "/v1/chat/completions" } else { path };
-            match (counted, shape::Call::of(method, path)) {
-                (Some(false), _) | (None, None) => return None,
-                (Some(true), None) if method == "POST" => Kind::Call(Shape::Unknown.into()),
-                (Some(true), None) => return None,
-                (_, Some(call)) => Kind::Call(call),
+        let method = core::str::from_utf8(head.method).unwrap_or_default();
+        let is_post = method.eq_ignore_ascii_case("POST");
+        // Where Envoy rewrites it, the engine reads it as another.
+        let is_rewritten = accounting.chat_is_openai && path == "/api/chat";
+        let path = if is_rewritten { "/v1/chat/completions" } else { path };
+        let kind = match (counted, shape::Call::of(method, path)) {
+            // No connection becomes another by a POST.
+            (None | Some(true), Some(_)) if head.is_upgrade => Kind::Disguised,
+            // Engines read a format that they know whatever its type is said to be, but methods of gRPC can be
+            // called as routes are whose format nobody knows.
+            (_, call)
+                if head.is_upgrade
+                    || (is_post
+                        && call.as_ref().is_none_or(|call| call.shape == Shape::Unknown)
+                        && is_grpc()) =>
+            {
+                Kind::Opaque
             }
+            (Some(false), _) | (None, None) => return None,
+            (Some(true), None) if is_post => Kind::Call(Shape::Unknown.into()),
+            (Some(true), None) => return None,
+            (_, Some(call)) => Kind::Call(call),
         };
         let mut this = Self {
             kind,
+            started: UnixMillis(0),
             project: DEFAULT_PROJECT.into(),
             request_id: Box::default(),
-            content_length: None,
+            content_length: content_length(pairs),
             is_encoded: false,
             is_bound: route.forward_credential && head.has_signature,
             accepts_coding: false,
         };
         for (name, value) in pairs {
             match (name.len(), name.as_str()) {
-                (14, "content-length") => {
-                    let length = core::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
-                    // Envoy's codec refuses what is no number; a number that is none is as large as can be.
-                    this.content_length = Some(length.unwrap_or(u64::MAX));
-                }
                 (16, "content-encoding") => {
                     this.is_encoded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
                 }
@@ -107,6 +117,13 @@ impl CallHead {
             }
         }
         Some(this)
+    }
+}
+
+impl CallHead {
+    /// Somebody vouches for the body as it is to whoever gets it.
+    pub(in crate::stream) fn bind(&mut self) {
+        self.is_bound = true;
     }
 }
 

@@ -1,6 +1,7 @@
 //! When a call is over: what it cost, in the end.
 
 use super::{Call, prompt};
+use crate::llm::shape::Shape;
 use crate::llm::usage::TokenUsage;
 use crate::meter::UsageRecord;
 use crate::stream::{Effect, Env, Finished, Output};
@@ -13,6 +14,7 @@ impl Call {
         }
         let usage = self.usage();
         let drift = self.drift();
+        self.learn(out);
         if let Some(hold) = self.hold.take() {
             env.quota.settle(hold, usage.total(), env.now);
         }
@@ -53,12 +55,12 @@ impl Call {
     /// What it cost, as far as it has gone.
     pub(super) fn usage(&mut self) -> TokenUsage {
         let counted = |input, output| TokenUsage { input, output, ..TokenUsage::default() };
-        if let Some(flat) = self.flat {
-            return counted(flat, 0);
-        }
         // An upstream that failed has said nothing that anybody would pay for.
         if self.answer.status >= 300 {
             return counted(0, 0);
+        }
+        if let Some(flat) = self.flat {
+            return counted(flat, 0);
         }
         if self.answer.is_encoded {
             // Nobody can tell: what was reserved was used.
@@ -68,11 +70,18 @@ impl Call {
             // Whoever goes before the answer comes has sent the prompt all the same.
             return counted(self.prompt_exact(), 0);
         };
+        // In a format that nobody knows it may have said anything: no more than it has bytes, and than was
+        // reserved.
+        let strange = reader.not_understood().filter(|_| self.generates && self.wire.shape == Shape::Unknown);
         let is_reported = reader.reported().input.is_some_and(|input| input > 0);
         let prompt = if is_reported { self.prompt.known() } else { self.prompt_exact() };
-        match &mut self.answer.reader {
+        let usage = match &mut self.answer.reader {
             Some(reader) => reader.usage(Some(prompt)),
             None => counted(prompt, 0),
+        };
+        match strange {
+            Some(bytes) => TokenUsage { output: bytes.min(self.for_output), ..usage },
+            None => usage,
         }
     }
 

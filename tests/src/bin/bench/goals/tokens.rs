@@ -32,11 +32,7 @@ pub(super) fn calls(measured: &Measured, line: &mut Line<'_>) {
         line("    throughput against bare Envoy", against(name, BARE), "≥ 0.62");
     }
     line("… what the tokens add to attach.wasm", cpu("chat", "attach-plain"), "");
-    line(
-        "… what the exact count of its prompt adds",
-        cpu("chat-counted", "chat"),
-        "≤ +100 µs for 1 KB",
-    );
+    line("… what the exact count of its prompt adds", cpu("chat-counted", "chat"), "≤ +100 µs for 1 KB");
 }
 
 /// Counting by itself.
