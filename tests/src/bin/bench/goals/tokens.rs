@@ -33,7 +33,7 @@ pub(super) fn calls(measured: &Measured, line: &mut Line<'_>) {
     }
     line("… what the tokens add to attach.wasm", cpu("chat", "attach-plain"), "");
     line(
-        "… what the exact count of 523 bytes of prompt adds",
+        "… what the exact count of its prompt adds",
         cpu("chat-counted", "chat"),
         "≤ +100 µs for 1 KB",
     );
