@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Rules, which are also what the property test checks: at most one reply; a resume only after a pause, and
-//! once; nothing goes on without an [`Identity`](crate::authn::Identity) but from `Passthrough` and `Shadowed`, and
+//! once; nothing goes on without an [`Identity`] but from `Passthrough` and `Shadowed`, and
 //! `Forwarding` cannot be written without one; every pause ends at a deadline, with a callout that has a
 //! timeout, or with the body; a machine that failed stays failed; no state shows a credential.
 

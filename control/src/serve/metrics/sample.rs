@@ -102,7 +102,7 @@ fn value(text: &str) -> Option<(Cow<'_, str>, &str)> {
 /// ([`attach_core::meter::label`]). Control characters and `%` itself stay as it wrote them: so two values never
 /// become the same, and no reader stumbles.
 pub(super) fn unwritten(value: Cow<'_, str>) -> Cow<'_, str> {
-    const SIGNS: [(&str, &str); 4] = [("%3B", ";"), ("%3D", "="), ("%22", "\""), ("%5C", "\\")];
+    const SIGNS: [(&str, &str); 5] = [("%3B", ";"), ("%3D", "="), ("%22", "\""), ("%5C", "\\"), ("%2E", ".")];
     if !value.contains('%') {
         return value;
     }

@@ -1,7 +1,7 @@
 //! How many tokens a text is: byte-pair encoding as tiktoken does it, exactly, while the text arrives.
 //!
-//! A text is cut into pieces by a pattern ([`split`]), and each piece is merged on its own ([`merge`]) by
-//! the ranks of a [`vocabulary`] that lies ready in the module: nothing is built before the first use.
+//! A text is cut into pieces by a pattern (`split`), and each piece is merged on its own (`merge`) by
+//! the ranks of a `vocabulary` that lies ready in the module: nothing is built before the first use.
 
 mod class;
 mod hash;

@@ -19,12 +19,15 @@ pub fn label(value: &str) -> Cow<'_, str> {
     if value.is_empty() || value.len() > MAX_BYTES {
         return Cow::Borrowed(OTHER);
     }
-    if value.chars().all(is_plain) {
+    // Envoy drops a dot at the end of a name, and `m.` would become `m`.
+    let last = value.len().saturating_sub(1);
+    let stands = |(at, character): (usize, char)| is_plain(character) && (character != '.' || at < last);
+    if value.char_indices().all(stands) {
         return Cow::Borrowed(value);
     }
     let mut written = String::with_capacity(value.len().saturating_mul(2));
-    for character in value.chars() {
-        if is_plain(character) {
+    for (at, character) in value.char_indices() {
+        if stands((at, character)) {
             written.push(character);
             continue;
         }
@@ -58,6 +61,8 @@ mod tests {
             ("auth0|anna", "auth0|anna"),
             ("did:key:z6Mk", "did:key:z6Mk"),
             ("a b.c", "a b.c"),
+            ("m.", "m%2E"),
+            ("m..", "m.%2E"),
             ("a;model=x", "a%3Bmodel%3Dx"),
             ("a\nb\0\u{7f}\u{85}", "a%0Ab%00%7F%C2%85"),
             ("100%", "100%25"),

@@ -1,8 +1,8 @@
 //! Token counters by user and model: at most so many series per Envoy, whoever calls and whatever for.
 //!
-//! A host's metrics live as long as its process. So every label set has to be claimed in a [register](Registry)
+//! A host's metrics live as long as its process. So every label set has to be claimed in a register
 //! that all workers share before its counters are made. Once the register is full, a new user reads
-//! [`OTHER`](label::OTHER), beside the model where there is room for that; a user with very many models reads
+//! `other`, beside the model where there is room for that; a user with very many models reads
 //! `other` for the model before that, so that one caller's made-up names do not use the register up.
 
 use core::hash::{Hash, Hasher};

@@ -229,7 +229,8 @@ impl Book {
         if asks.is_empty() {
             return Refreshed::Now;
         }
-        if self.operations.is_down() || self.operations.is_full() {
+        // Whoever only looks must not take the room of those who call.
+        if self.operations.is_down() || self.operations.is_busy() {
             return Refreshed::Unavailable;
         }
         Refreshed::Ask(self.compose(&asks, now))

@@ -52,6 +52,10 @@ impl Operations {
         self.pending.len() >= MAX_PENDING
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.pending.len() >= MAX_PENDING / 4
+    }
+
     pub(super) fn is_down(&self) -> bool {
         self.failures >= FAILURES && !self.pending.is_empty()
     }
