@@ -157,10 +157,10 @@ fn sizes(rows: &mut Rows<'_>) {
         let token = rows.world.orchestrators[0].token_with(&json!({"kid": null}), &rows.planned(&over));
         rows.post(body).bearer(&token)
     };
-    let sent = signed(rows, 1024 * 1024);
-    rows.accept("a signed body of 1 MiB", sent, "key:planner");
-    let sent = signed(rows, 1024 * 1024 + 1);
-    rows.row("a signed body of 1 MiB and a byte", sent, Expect::Reason(413, &["body_too_large"]));
+    let sent = signed(rows, 1_000_000);
+    rows.accept("a signed body of a million bytes", sent, "key:planner");
+    let sent = signed(rows, 1_000_001);
+    rows.row("a signed body of a million bytes and one", sent, Expect::Reason(413, &["body_too_large"]));
     let sent = signed(rows, 3 * 1024 * 1024);
     rows.row("a signed body of 3 MiB", sent, Expect::Reason(413, &["body_too_large"]));
     let mut sent = signed(rows, 1000);

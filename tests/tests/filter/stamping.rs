@@ -49,7 +49,7 @@ fn a_verified_request_arrives_with_its_user_and_session() {
     assert_eq!(seen.headers.one("x-attach-session"), Some(sha256(b"alice:curl/8.0").as_str()));
     assert_eq!(
         attach_headers(&seen.headers.names()),
-        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+        ["x-attach-assertion", "x-attach-credential", "x-attach-session", "x-attach-user"]
     );
 }
 
@@ -117,7 +117,7 @@ fn identity_headers_from_outside_are_removed_in_every_spelling() {
     let seen = fixture.arrived("/forged");
     assert_eq!(
         attach_headers(&seen.headers.names()),
-        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+        ["x-attach-assertion", "x-attach-credential", "x-attach-session", "x-attach-user"]
     );
     assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
 }
@@ -137,7 +137,7 @@ fn they_are_removed_where_the_credential_is_forwarded() {
     let seen = fixture.arrived("/forward/forged");
     assert_eq!(
         attach_headers(&seen.headers.names()),
-        ["x-attach-assertion", "x-attach-session", "x-attach-user"]
+        ["x-attach-assertion", "x-attach-credential", "x-attach-session", "x-attach-user"]
     );
     assert_eq!(seen.headers.one("x-attach-user"), Some("alice"));
 }
