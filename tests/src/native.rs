@@ -165,15 +165,17 @@ struct Noted {
     agent: Option<String>,
     reason: Option<String>,
     reply: Option<(u16, Value)>,
+    is_allowed: bool,
 }
 
 impl Noted {
     fn is_decided(&self) -> bool {
-        self.user.is_some() || self.reply.is_some()
+        self.is_allowed || self.reply.is_some()
     }
 
     fn verdict(self) -> (Verdict, Option<Value>) {
-        match (self.user, self.reply) {
+        // Who is refused is named all the same, for the log.
+        match (self.user.filter(|_| self.is_allowed), self.reply) {
             (Some(user), None) => (Verdict::User { user, agent: self.agent }, None),
             (None, Some((status, body))) => {
                 let reason = self.reason.unwrap_or_default();
@@ -191,6 +193,7 @@ impl Output for Noted {
             Effect::SetRequestHeader(stamp::USER, user) => self.user = Some(text(user)),
             Effect::SetRequestHeader(stamp::AGENT, agent) => self.agent = Some(text(agent)),
             Effect::SetRequestHeader(stamp::DENIED, reason) => self.reason = Some(text(reason)),
+            Effect::CountAllowed => self.is_allowed = true,
             Effect::Reply(reply) => {
                 let body = serde_json::from_slice(reply.body.as_bytes()).unwrap_or_default();
                 self.reply = Some((reply.status, body));

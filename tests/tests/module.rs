@@ -63,7 +63,7 @@ const WASI: [&str; 12] = [
 ];
 
 /// The largest it may be, in bytes.
-const LARGEST: usize = 1_500_000;
+const LARGEST: usize = 8_000_000;
 
 fn module() -> Vec<u8> {
     let path = attach_tests::env::module();

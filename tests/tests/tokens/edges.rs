@@ -48,7 +48,7 @@ fn talk(fixture: &Fixture, path: &str, user: &str) -> u16 {
 fn an_upgrade_is_refused_under_a_limit() {
     let fixture = kit::limited();
     let refused = fixture.gateway.send(&handshake(fixture, "/realtime-refused", "hundred-ws")).expect(403);
-    assert!(refused.detail().contains("limited"), "{}", refused.text());
+    assert!(refused.detail().contains("cannot be counted"), "{}", refused.text());
     fixture.nothing_arrived("/realtime-refused");
 }
 

@@ -196,6 +196,8 @@ impl Call {
             env.quota.shrink(hold, surplus);
             self.grown = self.grown.saturating_sub(surplus);
             self.for_output = self.for_output.saturating_sub(surplus);
+            // There is something to be had again.
+            self.asks_from = UnixMillis(0);
         }
     }
 
