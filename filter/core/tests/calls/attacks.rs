@@ -80,6 +80,16 @@ fn an_upgrade_that_is_refused_costs_nothing() {
 }
 
 #[test]
+fn a_record_never_says_more_than_its_receiver_takes() {
+    let routes = json!({"routes": [{"path": "/v1/realtime", "tokens": {"flat_charge": 2_000_000_000}}]});
+    let mut worker = Worker::with(&json!({}), &routes);
+    let headers = [(":method", "GET"), ("upgrade", "websocket")];
+    let mut call = worker.send_with("/v1/realtime", &headers, b"");
+    worker.answer(&mut call, &[(":status", "101")], true);
+    assert_eq!(worker.costs(&mut call), (attach_core::meter::bounds::MAX_TOKENS, 0));
+}
+
+#[test]
 fn an_upgrade_whose_record_nobody_takes_follows_its_routes_mode() {
     let routes = json!({"routes": [{"path": "/v1/realtime", "tokens": {"flat_charge": 300}}]});
     let mut worker = Worker::with(&minute(1000), &routes);

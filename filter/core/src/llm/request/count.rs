@@ -19,6 +19,12 @@ impl PromptCounter {
         Self { counter: TextCounter::new(encoding), done: 0 }
     }
 
+    /// What it counts in.
+    #[must_use]
+    pub const fn encoding(&self) -> Encoding {
+        self.counter.encoding()
+    }
+
     /// The tokens of all texts that are over.
     #[must_use]
     pub const fn tokens(&self) -> u64 {

@@ -257,7 +257,7 @@ impl Admission {
                 exact: facts
                     .as_ref()
                     .filter(|_| counted.is_some())
-                    .map(|facts| meter.tokens.saturating_add(facts.overhead)),
+                    .map(|facts| meter.tokens().saturating_add(facts.overhead)),
                 body: body.map(Vec::into_boxed_slice),
             },
             facts,

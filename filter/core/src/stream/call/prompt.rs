@@ -1,7 +1,7 @@
 //! How many tokens a prompt is: exactly where it matters, and otherwise at most.
 
-use crate::llm::bpe::{Encoding, TextCounter};
-use crate::llm::request::{RequestReader, TextSink};
+use crate::llm::bpe::Encoding;
+use crate::llm::request::{PromptCounter, RequestReader, TextSink};
 use crate::llm::shape;
 
 /// What a prompt costs.
@@ -23,34 +23,35 @@ impl Prompt {
 }
 
 /// Counts texts as they come, if they are to be counted.
-pub(super) struct Meter {
-    /// What texts that have ended came to, in tokens.
-    pub(super) tokens: u64,
-    counter: Option<TextCounter>,
-}
+pub(super) struct Meter(Option<PromptCounter>);
 
 impl Meter {
     /// `None`: nothing is counted; the reader measures by itself.
     pub(super) fn new(encoding: Option<Encoding>) -> Self {
-        Self { tokens: 0, counter: encoding.map(TextCounter::new) }
+        Self(encoding.map(PromptCounter::new))
     }
 
     /// What it counts in.
     pub(super) fn encoding(&self) -> Option<Encoding> {
-        self.counter.as_ref().map(TextCounter::encoding)
+        self.0.as_ref().map(PromptCounter::encoding)
+    }
+
+    /// What texts that have ended came to, in tokens.
+    pub(super) fn tokens(&self) -> u64 {
+        self.0.as_ref().map_or(0, PromptCounter::tokens)
     }
 }
 
 impl TextSink for Meter {
     fn text(&mut self, piece: &[u8]) {
-        if let Some(counter) = &mut self.counter {
-            counter.push(piece);
+        if let Some(counter) = &mut self.0 {
+            counter.text(piece);
         }
     }
 
     fn end_text(&mut self) {
-        if let Some(counter) = &mut self.counter {
-            self.tokens = self.tokens.saturating_add(counter.finish());
+        if let Some(counter) = &mut self.0 {
+            counter.end_text();
         }
     }
 }
@@ -61,10 +62,10 @@ pub(super) fn count<P: AsRef<[u8]>>(
     encoding: Encoding,
     pieces: impl IntoIterator<Item = P>,
 ) -> Option<u64> {
-    let (mut reader, mut meter) = (RequestReader::new(call.clone()), Meter::new(Some(encoding)));
+    let (mut reader, mut counter) = (RequestReader::new(call.clone()), PromptCounter::new(encoding));
     for piece in pieces {
-        reader.push(piece.as_ref(), &mut meter).ok()?;
+        reader.push(piece.as_ref(), &mut counter).ok()?;
     }
     let overhead = reader.finish().ok()?.overhead;
-    Some(meter.tokens.saturating_add(overhead))
+    Some(counter.tokens().saturating_add(overhead))
 }

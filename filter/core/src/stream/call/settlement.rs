@@ -4,6 +4,7 @@ use super::{Call, prompt};
 use crate::llm::shape::Shape;
 use crate::llm::usage::TokenUsage;
 use crate::meter::UsageRecord;
+use crate::meter::bounds::MAX_TOKENS;
 use crate::stream::{Effect, Env, Finished, Output};
 
 impl Call {
@@ -19,6 +20,8 @@ impl Call {
             env.quota.settle(hold, usage.total(), env.now);
         }
         let now = (env.clock)();
+        // What is reserved or charged flatly may be larger than any record's receiver takes.
+        let told = |tokens: u64| tokens.min(MAX_TOKENS);
         let identity = &self.identity;
         let record = UsageRecord {
             id: String::new(),
@@ -31,10 +34,10 @@ impl Call {
             request_id: self.request_id.to_string(),
             status: self.answer.status,
             milliseconds: now.0.saturating_sub(self.started.0),
-            input: usage.input,
-            output: usage.output,
-            cached: usage.cached,
-            reasoning: usage.reasoning,
+            input: told(usage.input),
+            output: told(usage.output),
+            cached: told(usage.cached),
+            reasoning: told(usage.reasoning),
             source: usage.source,
         };
         let first_text = self.answer.first_text.filter(|_| self.is_streamed);
