@@ -1,25 +1,24 @@
 //! What one worker's requests have in common: the policy, and what the worker remembers.
 
+mod limits;
+mod output;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
 use attach_core::clock::UnixMillis;
 use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
-use attach_core::keys::discovery::Target;
 use attach_core::keys::jwk::SetError;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::meter::tally::Callout;
 use attach_core::policy::Policy;
-use attach_core::quota::book::{Answered, Book, Operation};
-use attach_core::quota::wire;
-use attach_core::reply::LocalReply;
+use attach_core::quota::book::{Answered, Book};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::{Replies, Stop};
-use attach_core::stream::{Answer, Effect, Env, Finished, Flow, Input, Machine, Output, Question};
+use attach_core::stream::{Answer, Env, Flow, Input, Machine, Question};
 use proxy_wasm::types::Action;
 
 use crate::courier::Courier;
@@ -27,13 +26,12 @@ use crate::host;
 use crate::metrics::Metrics;
 use crate::shared::SharedUses;
 use crate::windows::Windows;
+use output::HostOutput;
 
 /// The most questions that one worker has open at a time, each of which holds a request up.
 const MAX_QUESTIONS: usize = 256;
 /// The most of them that may go to token endpoints: anybody can send a token that makes one be asked.
 const MAX_EXCHANGES: usize = 32;
-/// How long control may take to say whether there is budget.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest answer to a question that is read, in bytes.
 const MAX_ANSWER: usize = attach_core::authn::exchange::MAX_ANSWER_BYTES;
 
@@ -283,146 +281,6 @@ impl Worker {
         (flow, output)
     }
 
-    /// Asks control about limits, for the root; `false` if it was not asked.
-    fn ask_ledger(&self, waiter: Option<(u32, &SharedMachine)>, operation: &Operation) -> bool {
-        let Some(control) = &self.policy.control else { return false };
-        let target = Target { path: wire::PATH.into(), ..control.clone() };
-        let Ok(mut operations) = self.operations.try_borrow_mut() else { return false };
-        host::act_for(self.root);
-        let secret = Some(&self.policy.control_secret);
-        let callout = host::post(&target, "application/json", None, secret, &operation.body, LEDGER_TIMEOUT);
-        if let Some((context, _)) = waiter {
-            host::act_for(context);
-        }
-        let Some(callout) = callout else { return false };
-        let waiter = waiter.map(|(context, machine)| (context, Rc::downgrade(machine)));
-        operations.insert(callout, (operation.id, waiter));
-        true
-    }
-
-    /// Takes note that control has not answered. Whoever waits for it must not.
-    fn ledger_failed(&self, operation: u64) -> Answered {
-        self.metrics.callout_failed(Callout::Control);
-        let failed = self
-            .memory
-            .try_borrow_mut()
-            .ok()
-            .map(|mut memory| memory.quota.failed(operation, self.now.get()));
-        match failed {
-            Some(Answered::Granted(hold)) => Answered::Granted(hold),
-            _ => Answered::Unavailable,
-        }
-    }
-
-    /// Takes control's answer about limits; `false` if it is to nothing that was asked from here. Host calls are
-    /// about the root afterwards.
-    pub(crate) fn ledger_answered(&self, callout: u32, body_size: usize) -> bool {
-        let asked = self.operations.try_borrow_mut().ok().and_then(|mut open| open.remove(&callout));
-        let Some((operation, waiter)) = asked else { return false };
-        host::act_for(self.root);
-        let body = match host::answer_status() {
-            Some(200) if body_size <= wire::MAX_BYTES => host::answer_body(body_size),
-            _ => Vec::new(),
-        };
-        let answer = wire::Answer::from_json(&body).ok();
-        let answered = match (answer, self.memory.try_borrow_mut()) {
-            (Some(answer), Ok(mut memory)) => memory.quota.answered(operation, &answer, self.now.get()),
-            (answer, memory) => {
-                drop((answer, memory));
-                self.ledger_failed(operation)
-            }
-        };
-        let machine = waiter.and_then(|(context, machine)| Some((context, machine.upgrade()?)));
-        match machine {
-            Some((context, machine)) if host::act_for(context) => {
-                let (_, output) = self.ledger_step(context, &machine, answered);
-                // What it was asked for may not have been all that there is to ask.
-                self.finish(context, &machine, output);
-                host::act_for(self.root);
-            }
-            _ => {
-                if let (Answered::Granted(hold), Ok(mut memory)) = (answered, self.memory.try_borrow_mut()) {
-                    memory.quota.settle(hold, 0, self.now.get());
-                }
-            }
-        }
-        true
-    }
-
-    fn finish(&self, context: u32, machine: &SharedMachine, mut output: HostOutput<'_>) {
-        if let Some(operation) = output.operation.take()
-            && !self.ask_ledger(Some((context, machine)), &operation)
-        {
-            let refused = self.ledger_failed(operation.id);
-            output.finish();
-            let (_, output) = self.ledger_step(context, machine, refused);
-            output.finish();
-            return;
-        }
-        output.finish();
-    }
-
-    /// Looks after what is leased of limits. Host calls must be about the root.
-    pub(crate) fn look_after_limits(&self) {
-        let operations = self
-            .memory
-            .try_borrow_mut()
-            .map(|mut memory| {
-                let Memory { quota, told_held, .. } = &mut *memory;
-                let held = i64::try_from(quota.held()).unwrap_or(i64::MAX);
-                self.metrics.held(held.saturating_sub(core::mem::replace(told_held, held)));
-                quota.tick(self.now.get(), &self.windows)
-            })
-            .unwrap_or_default();
-        for operation in operations {
-            if !self.ask_ledger(None, &operation) {
-                self.ledger_failed(operation.id);
-            }
-        }
-    }
-
-    /// Gives all that is leased back, but for what open streams hold. Host calls must be about the root.
-    pub(crate) fn return_limits(&self) {
-        let operations = self
-            .memory
-            .try_borrow_mut()
-            .map(|mut memory| memory.quota.close(self.now.get(), &self.windows))
-            .unwrap_or_default();
-        for operation in operations {
-            if !self.ask_ledger(None, &operation) {
-                self.ledger_failed(operation.id);
-            }
-        }
-    }
-
-    /// Whether control has not answered all that it was told about limits.
-    pub(crate) fn owes_limits(&self) -> bool {
-        self.memory.try_borrow().is_ok_and(|memory| memory.quota.unanswered() > 0)
-    }
-
-    /// A call is over: it is recorded and counted.
-    fn finished(&self, finished: Finished) {
-        let Finished { mut record, room, drift, first_text, was_cut } = finished;
-        if was_cut {
-            self.metrics.cut();
-        }
-        self.metrics.recorded(&record);
-        if let Some((counted, reported)) = drift {
-            self.metrics.drift(counted, reported);
-        }
-        if let Some(milliseconds) = first_text {
-            self.metrics.first_token(milliseconds);
-        }
-        if self.policy.accounting.as_ref().is_some_and(|accounting| accounting.log_usage) {
-            host::log_value("attach.model", &record.model);
-            host::log_value("attach.tokens_in", &record.input.to_string());
-            host::log_value("attach.tokens_out", &record.output.to_string());
-        }
-        record.id = self.courier.next_record_id();
-        // What does not fit is counted there, and said in the log.
-        let _ = self.courier.push(record, room);
-    }
-
     /// Starts a callout for a stream; `false` if none was started.
     fn ask(&self, context: u32, machine: &SharedMachine, question: &Question) -> bool {
         let Ok(mut questions) = self.questions.try_borrow_mut() else { return false };
@@ -465,18 +323,6 @@ impl Worker {
         host::act_for(self.root);
     }
 
-    fn count_would_deny(&self, reason: &'static str) {
-        let Ok(mut counters) = self.would_deny.try_borrow_mut() else { return };
-        let counter = match counters.get(reason) {
-            Some(counter) => Some(*counter),
-            None => host::counter(&format!("attach_would_deny_total;reason={reason}")),
-        };
-        if let Some(counter) = counter {
-            counters.insert(reason, counter);
-            host::count(counter);
-        }
-    }
-
     /// Lets every waiting stream look again that may see something new. Host calls are about the root
     /// afterwards.
     pub(crate) fn wake(&self) {
@@ -502,75 +348,6 @@ impl Worker {
         host::act_for(self.root);
         if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
             waiting.append(&mut still);
-        }
-    }
-}
-
-/// Carries effects out: header edits at once, the rest when nothing is borrowed any more.
-struct HostOutput<'a> {
-    worker: &'a Worker,
-    reply: Option<Rc<LocalReply>>,
-    resume: bool,
-    reset: bool,
-    question: Option<Question>,
-    operation: Option<Operation>,
-    finished: Option<Box<Finished>>,
-    /// Whether the request waits for control's answer about limits.
-    waits: bool,
-}
-
-impl<'a> HostOutput<'a> {
-    fn new(worker: &'a Worker) -> Self {
-        Self {
-            worker,
-            reply: None,
-            resume: false,
-            reset: false,
-            question: None,
-            operation: None,
-            finished: None,
-            waits: false,
-        }
-    }
-}
-
-impl Output for HostOutput<'_> {
-    fn effect(&mut self, effect: Effect<'_>) {
-        match effect {
-            Effect::SetRequestHeader(name, value) => host::set_request_header(name, value),
-            Effect::RemoveRequestHeader(name) => host::remove_request_header(name),
-            Effect::RemoveRequestTrailer(name) => host::remove_request_trailer(name),
-            Effect::SetResponseHeader(name, value) => host::set_response_header(name, value),
-            Effect::RemoveResponseHeader(name) => host::remove_response_header(name),
-            Effect::ReplaceRequestBody(size, body) => host::replace_request_body(size, &body),
-            Effect::ReplaceResponseBody(size, body) => host::replace_response_body(size, &body),
-            Effect::ResetStream => self.reset = true,
-            Effect::AskLedger(operation) => self.operation = Some(operation),
-            Effect::CountAllowed => self.worker.metrics.allowed(),
-            Effect::CountDenied(reason) => self.worker.metrics.denied(reason),
-            Effect::CountUnlimited => self.worker.metrics.unlimited(),
-            Effect::RefusedStreamOptions => self.worker.refuses_stream_options.set(true),
-            Effect::Finished(finished) => self.finished = Some(finished),
-            Effect::CountWouldDeny(reason) => self.worker.count_would_deny(reason),
-            Effect::Ask(question) => self.question = Some(question),
-            Effect::Reply(reply) => self.reply = Some(reply),
-            Effect::Resume => self.resume = true,
-        }
-    }
-}
-
-impl HostOutput<'_> {
-    fn finish(self) {
-        if let Some(finished) = self.finished {
-            self.worker.finished(*finished);
-        }
-        if self.reset {
-            host::reset_stream();
-        }
-        match self.reply {
-            Some(reply) => host::reply(&reply),
-            None if self.resume => host::resume_request(),
-            None => {}
         }
     }
 }
