@@ -84,7 +84,7 @@ audit: $(DENY) ## Check what we depend on against the advisory database (needs t
 	$(DENY) --all-features check advisories
 
 .PHONY: test
-test: wasm ## All tests: the logic natively, then the gateway from outside
+test: wasm peers-redis peers-prometheus ## All tests: the logic natively, then the gateway from outside
 	cargo test --package attach-core --package attach-control
 	@$(MAKE) --no-print-directory test-e2e
 

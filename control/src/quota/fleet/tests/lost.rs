@@ -78,8 +78,10 @@ async fn nobody_gets_a_lease_while_a_control_s_part_is_missing_and_time_has_not_
     other.operate(&report("w-1", "w", 0, 900)).await.unwrap();
     one.operate(&report("v-1", "v", 0, 10)).await.unwrap();
     // Both must have seen each other.
+    let until = Moment::now() + Duration::from_secs(20);
     for control in [&one, &other] {
         while journal::member(&control.store, String::new()).await.unwrap().others.is_empty() {
+            assert!(Moment::now() < until, "they never saw each other");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
