@@ -94,7 +94,9 @@ fn redis_is_killed_again_and_again_and_no_eleventh_call_is_let_in() {
     for fixture in &gateways {
         fixture.gateway.send(&kit::call(fixture, "alice", "p")).expect(429);
     }
-    assert_eq!(arrived(&gateways), 10);
+    // What Redis did not answer before it was killed may count as used for as long as a hold lives.
+    let inside = arrived(&gateways);
+    assert!((7..=10).contains(&inside), "{inside} were let in");
 }
 
 #[test]
