@@ -24,7 +24,6 @@ mod echo;
 mod ollama;
 mod openai;
 mod pace;
-mod timestamp;
 mod websocket;
 
 use std::net::IpAddr;
@@ -32,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use attach_core::clock::date::Rfc3339;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -145,6 +145,12 @@ async fn wrong_method(request: Request) -> Response {
 }
 
 /// Seconds of Unix time.
+/// A time as Ollama writes it; before 1970, 1970's beginning.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Rfc3339(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).to_string()
+}
+
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -17,7 +17,6 @@ use crate::store::{self, Store, rusqlite};
 pub mod batch;
 mod prune;
 pub mod query;
-pub mod time;
 
 use batch::{Bad, Batch};
 pub use prune::run as prune;

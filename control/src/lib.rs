@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod idp;
 pub mod ledger;
 pub mod logging;
+pub mod memory;
 pub mod orchestrator;
 pub mod outbox;
 pub mod quota;

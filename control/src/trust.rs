@@ -83,6 +83,10 @@ pub struct Caller {
     pub session: String,
     /// Who acts for the user, where the credential says so.
     pub agent: Option<String>,
+    /// What the user may do.
+    pub scopes: Vec<String>,
+    /// The spaces of memory that the user is admitted to.
+    pub spaces: Vec<String>,
 }
 
 /// Why a request is not believed. One answer for every reason: a stranger learns nothing.
@@ -125,7 +129,17 @@ impl FromRequestParts<State> for Caller {
             }
         };
         match (at_most_one(stamp::USER)?, at_most_one(stamp::SESSION)?, at_most_one(stamp::AGENT)?) {
-            (Some(user), Some(session), agent) => Ok(Self { user, session, agent }),
+            (Some(user), Some(session), agent) => {
+                let words = |list: Option<String>| {
+                    list.unwrap_or_default()
+                        .split(' ')
+                        .filter(|word| !word.is_empty())
+                        .map(str::to_owned)
+                        .collect()
+                };
+                let scopes = words(at_most_one(stamp::SCOPES)?);
+                Ok(Self { user, session, agent, scopes, spaces: words(at_most_one(stamp::SPACES)?) })
+            }
             _ => Err(Stranger),
         }
     }

@@ -14,6 +14,7 @@ use attach_core::meter::delivery::{
     Answered, CALL_TIMEOUT, Call, Delivery, HEALTH_PATH, MAX_ANSWER_BYTES, RECORDS_PATH, To, control_depth,
 };
 use attach_core::meter::tally::{Callout, Lost};
+use attach_core::mirror::pool::Pool;
 use attach_core::outbox::BatchId;
 use attach_core::policy::Policy;
 use proxy_wasm::types::LogLevel;
@@ -27,6 +28,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The way out of one worker.
 pub(crate) struct Courier {
     delivery: Delivery,
+    /// The memory that there is for what is to be remembered.
+    pool: Pool,
     /// Calls under way; at most two of batches and one about control's health.
     calls: RefCell<BTreeMap<u32, What>>,
 }
@@ -41,7 +44,12 @@ enum What {
 impl Courier {
     /// The way out of a root. `nonce` is random.
     pub(crate) fn new(nonce: [u8; 16], root: u32) -> Self {
-        Self { delivery: Delivery::new(nonce, root), calls: RefCell::default() }
+        Self { delivery: Delivery::new(nonce, root), pool: Pool::default(), calls: RefCell::default() }
+    }
+
+    /// The memory that there is for what is to be remembered.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Makes the calls that are due, for the root, which host calls must be about.

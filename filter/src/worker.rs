@@ -259,6 +259,8 @@ impl Worker {
                     quota,
                     windows: &self.windows,
                     room: &|bytes| self.courier.admit(bytes),
+                    record_id: &|| self.courier.next_record_id(),
+                    pool: self.courier.pool(),
                     refuses_stream_options: self.refuses_stream_options.get(),
                     caller: None,
                     calls,

@@ -11,6 +11,7 @@ use attach_core::crypto::NoHost;
 use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
+use attach_core::mirror::pool::Pool;
 use attach_core::policy::Policy;
 use attach_core::quota::book::Book;
 use attach_core::quota::bucket::SharedWindows;
@@ -140,6 +141,8 @@ impl Native {
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
             room: &|_| None,
+            record_id: &String::new,
+            pool: &Pool::default(),
             refuses_stream_options: false,
             caller: None,
             calls: &mut 0,

@@ -11,11 +11,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::State;
 use super::answer::{Answer, Limits, tokens};
 use super::body::{BadBody, Received, Stop, parse};
 use super::pace::{self, Frame};
-use super::timestamp::rfc3339;
+use super::{State, rfc3339};
 
 /// A refusal: `{"error": "..."}`.
 #[derive(Debug)]

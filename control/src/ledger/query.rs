@@ -1,12 +1,12 @@
 //! What a caller may ask of its own rows, and the answer.
 
+use attach_core::clock::date::{self, LAST_MILLISECOND, Rfc3339};
 use attach_core::meter::UsageRecord;
-use attach_core::meter::bounds::{LAST_MILLISECOND, is_id};
-use attach_core::meter::cloud_event::Rfc3339;
+use attach_core::meter::bounds::is_id;
 use rusqlite::{Connection, named_params};
 use serde::Serialize;
 
-use super::{COLUMNS, record, source_name, time};
+use super::{COLUMNS, record, source_name};
 use crate::store::{self, rusqlite};
 
 /// The rows of a page where `limit` says nothing.
@@ -102,7 +102,7 @@ impl Question {
             if value.is_empty() || value.len() > MAX_VALUE {
                 return Err(Wrong::Value(name, "given a value of 512 bytes at most, or left out"));
             }
-            let moment = || time::parse(value).ok_or(Wrong::Value(name, TIME));
+            let moment = || date::parse(value).ok_or(Wrong::Value(name, TIME));
             match name {
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));

@@ -77,6 +77,7 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
+        memory: None,
         accounting: Some(AccountingConfig {
             chat_is_openai: resolved.engine.rewrite_chat,
             ..write.accounting()

@@ -1,5 +1,7 @@
 //! Time as a value: the host reads the clock, nothing in this crate does.
 
+pub mod date;
+
 use core::time::Duration;
 
 /// Milliseconds since the Unix epoch.

@@ -9,10 +9,12 @@
 
 pub mod accounting;
 pub mod compile;
+pub mod memory;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::accounting::{AccountingConfig, RouteTokensConfig};
+use crate::config::memory::MemoryConfig;
 use crate::policy::route::{Access, Destination};
 
 /// The one version of the document that this module understands.
@@ -77,6 +79,9 @@ pub struct PluginConfig {
     /// How tokens are counted, limited and reported; absent: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounting: Option<AccountingConfig>,
+    /// Who remembers prompts and answers; absent: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryConfig>,
     /// What a caller must be allowed to do to read `/metrics`; absent: anybody who was verified may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_scope: Option<String>,
@@ -315,7 +320,7 @@ pub struct JwksConfig {
 }
 
 /// An address, split the way an Envoy callout needs it.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TargetConfig {
     /// The Envoy cluster to call.

@@ -23,7 +23,7 @@ mod signature_of;
 mod signing_key;
 
 pub use encoding::{BASE58_MAX, base58, base64url, hex, hex_32, to_base64url, to_hex};
-pub use hash::{keccak256, sha256, sha256_hex, sha512};
+pub use hash::{keccak256, sha256, sha256_hex, sha512, uuid_v5};
 pub use hmac_key::HmacKey;
 pub use secp256k1::recover_address;
 pub use signing_key::{SigningKey, ed25519_thumbprint};

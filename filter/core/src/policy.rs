@@ -1,6 +1,7 @@
 //! What the configuration was compiled into, and what every request is decided by.
 
 pub mod accounting;
+pub mod memory;
 pub mod metering;
 pub mod model;
 pub mod route;
@@ -13,6 +14,7 @@ use crate::keys::turn::Schedule;
 use crate::secret::Secret;
 use crate::stamp::assertion::Signer;
 use accounting::{Accounting, Accounts, RouteTokens};
+use memory::Memory;
 use metering::Metering;
 use model::ModelRule;
 use route::{Access, DEFAULT, Destination, METRICS, Pattern};
@@ -54,6 +56,8 @@ pub struct Policy {
     pub control: Option<Target>,
     /// Who is told what calls did cost.
     pub metering: Metering,
+    /// Who remembers prompts and answers; `None`: nobody.
+    pub memory: Option<Memory>,
     /// Where a client that was refused learns how to log in (RFC 9728 section 5.1).
     pub resource_metadata: Box<str>,
 }

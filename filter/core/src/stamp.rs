@@ -13,6 +13,10 @@ pub const SESSION: &str = "x-attach-session";
 pub const AGENT: &str = "x-attach-agent";
 /// Towards the upstream, a signed statement of all of it; see [`assertion`].
 pub const ASSERTION: &str = "x-attach-assertion";
+/// Towards control alone, what the caller may do: scopes with spaces between them.
+pub const SCOPES: &str = "x-attach-scopes";
+/// Towards control alone, the spaces of memory that the caller is admitted to, with spaces between them.
+pub const SPACES: &str = "x-attach-spaces";
 /// Towards control alone, the proof that the filter sends the request.
 pub const CONTROL_SECRET: &str = "x-attach-control-secret";
 /// Towards the upstream, what kind of credential the caller was verified by; the access log prints it.

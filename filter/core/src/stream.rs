@@ -39,6 +39,7 @@ use crate::clock::UnixMillis;
 use crate::crypto::HostVerifier;
 use crate::headers::{Pairs, is_attach};
 use crate::keys::cache::JwksCache;
+use crate::mirror::pool::Pool;
 use crate::outbox::Room;
 use crate::policy::Policy;
 use crate::quota::book::{Answered, Book};
@@ -50,7 +51,7 @@ use call::{Admission, Call, Looking, Reserving};
 use forward::Forwarding;
 use memo::Tokens;
 use pending::Pending;
-pub use ports::{Answer, Effect, Finished, Flow, Input, Output, Question};
+pub use ports::{Answer, Effect, Finished, Flow, Input, Output, Question, Remembered};
 use request::Idle;
 use stop::{Replies, Stop};
 
@@ -78,6 +79,10 @@ pub struct Env<'a> {
     pub windows: &'a dyn SharedWindows,
     /// Promises room for a record of so many bytes.
     pub room: &'a dyn Fn(usize) -> Option<Room>,
+    /// The filter's own name for a call, another each time.
+    pub record_id: &'a dyn Fn() -> String,
+    /// The memory that there is for what is to be remembered.
+    pub pool: &'a Pool,
     /// Whether the engine has refused to be asked for usage.
     pub refuses_stream_options: bool,
     /// How many calls the worker has seen.

@@ -12,6 +12,7 @@ use attach_core::crypto::{NoHost, to_base64url};
 use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
+use attach_core::mirror::pool::Pool;
 use attach_core::policy::Policy;
 use attach_core::quota::book::Book;
 use attach_core::quota::bucket::SharedWindows;
@@ -179,6 +180,8 @@ impl Worker {
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
             room: &|_| None,
+            record_id: &String::new,
+            pool: &Pool::default(),
             refuses_stream_options: false,
             caller: None,
             calls: &mut 0,

@@ -55,6 +55,7 @@ impl Output for HostOutput<'_> {
             Effect::RefusedStreamOptions => self.worker.refuses_stream_options.set(true),
             Effect::Finished(finished) => self.finished = Some(finished),
             Effect::CountWouldDeny(reason) => self.worker.count_would_deny(reason),
+            Effect::Remember(_) | Effect::ResumeResponse => {}
             Effect::Ask(question) => self.question = Some(question),
             Effect::Reply(reply) => self.reply = Some(reply),
             Effect::Resume => self.resume = true,

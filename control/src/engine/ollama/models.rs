@@ -8,8 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use crate::engine::body::{Received, parse};
-use crate::engine::timestamp::rfc3339;
-use crate::engine::{MODEL, State};
+use crate::engine::{MODEL, State, rfc3339};
 
 /// The version whose API this is; what follows the plus sign says that it is not that engine.
 const VERSION: &str = "0.5.13+attach-echo";

@@ -41,6 +41,7 @@ pub struct Identity {
     agent: Option<Box<str>>,
     scopes: Box<[Box<str>]>,
     claims: Box<[MappedClaim]>,
+    spaces: Box<[Box<str>]>,
     expires: UnixMillis,
     credential: Credential,
 }
@@ -67,7 +68,15 @@ impl MappedClaim {
 impl Identity {
     /// `user` must have been found fit for a header ([`fits_header`]); it may act until `expires`.
     pub(super) fn new(user: Box<str>, expires: UnixMillis, credential: Credential) -> Self {
-        Self { user, agent: None, scopes: Box::default(), claims: Box::default(), expires, credential }
+        Self {
+            user,
+            agent: None,
+            scopes: Box::default(),
+            claims: Box::default(),
+            spaces: Box::default(),
+            expires,
+            credential,
+        }
     }
 
     /// The same caller with these scopes.
@@ -79,6 +88,12 @@ impl Identity {
     /// The same caller with these claims to be stamped.
     pub(super) fn with_claims(mut self, claims: Vec<MappedClaim>) -> Self {
         self.claims = claims.into();
+        self
+    }
+
+    /// The same caller, admitted to these spaces of memory.
+    pub(super) fn with_spaces(mut self, spaces: impl IntoIterator<Item = Box<str>>) -> Self {
+        self.spaces = spaces.into_iter().collect();
         self
     }
 
@@ -110,6 +125,12 @@ impl Identity {
     #[must_use]
     pub fn claims(&self) -> &[MappedClaim] {
         &self.claims
+    }
+
+    /// The spaces of memory that the user is admitted to.
+    #[must_use]
+    pub fn spaces(&self) -> &[Box<str>] {
+        &self.spaces
     }
 
     /// What the user was verified by.

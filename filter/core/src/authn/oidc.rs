@@ -24,6 +24,31 @@ pub struct Provider {
     pub required_scopes: Box<[Box<str>]>,
     /// Claims that travel on, each with the header it travels in.
     pub claim_headers: Box<[(Box<str>, Box<str>)]>,
+    /// Spaces of memory that its claims admit to.
+    pub spaces: Box<[Space]>,
+}
+
+/// A space of memory, and the claim that admits to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What it is called.
+    pub name: Box<str>,
+    /// The claim.
+    pub claim: Box<str>,
+    /// The value that it must have, or as a list contain.
+    pub value: Box<str>,
+}
+
+impl Space {
+    fn admits(&self, claims: &Members) -> bool {
+        match claims.get(&self.claim) {
+            Some(Value::String(text)) => **text == *self.value,
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).any(|text| text == &*self.value)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Judges a token. `caches` are the providers' keys, in the same order.
@@ -79,7 +104,10 @@ pub fn authenticate_jws(
     let user = subject(&jws.claims, rules, reserved)?;
     let identity = Identity::new(user, dates.expires, Credential::Oidc)
         .with_scopes(claims::scopes(&jws.claims)?)
-        .with_claims(mapped(&jws.claims, rules)?);
+        .with_claims(mapped(&jws.claims, rules)?)
+        .with_spaces(
+            rules.spaces.iter().filter(|space| space.admits(&jws.claims)).map(|space| space.name.clone()),
+        );
     Ok(Accepted { identity, source: Some(provider), key_fingerprint, refused_from: dates.refused_from })
 }
 

@@ -8,7 +8,7 @@ use super::{IssuerConfig, JwksConfig, Mode, PluginConfig, ReplayConfig, TargetCo
 use crate::authn::claims::is_scope;
 use crate::authn::extract::Schemes;
 use crate::authn::gateway::is_mapped_header;
-use crate::authn::oidc::{Provider, without_slash};
+use crate::authn::oidc::{Provider, Space, without_slash};
 use crate::keys::discovery::Target;
 use crate::keys::turn::Schedule;
 use crate::policy::route::{Access, Destination, Pattern};
@@ -16,6 +16,7 @@ use crate::policy::{KeySource, Policy, RoutePolicy, RouteRules};
 use crate::secret::Secret;
 
 mod accounting;
+pub mod memory;
 mod metering;
 mod schemes;
 mod upstream;
@@ -147,7 +148,7 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
     let mut sources: Vec<KeySource> =
         config.issuers.iter().map(|issuer| key_source(&issuer.jwks, &issuer.issuer)).collect();
     let schemes = Schemes {
-        providers: config.issuers.iter().map(provider).collect(),
+        providers: providers(config, errors),
         reserved: prefixes
             .iter()
             .flatten()
@@ -187,6 +188,7 @@ fn policy(config: &PluginConfig, secret: &dyn Fn(&str) -> Option<String>, errors
         control_secret: control_secret(config, secret, errors),
         control: upstream::control(config, errors),
         metering: metering::of(config, secret, errors),
+        memory: memory::of(config, secret, errors),
         resource_metadata: format!("{}/.well-known/oauth-protected-resource", config.public_url).into(),
     }
 }
@@ -296,7 +298,13 @@ fn check_target(path: &str, target: &TargetConfig, errors: &mut Errors) {
     }
 }
 
-fn provider(issuer: &IssuerConfig) -> Provider {
+fn providers(config: &PluginConfig, errors: &mut Errors) -> Vec<Provider> {
+    // Whoever else can issue tokens has no say in who is on the teams of the first issuer's users.
+    let mut spaces = Some(memory::spaces(config, errors));
+    config.issuers.iter().map(|issuer| provider(issuer, spaces.take().unwrap_or_default())).collect()
+}
+
+fn provider(issuer: &IssuerConfig, spaces: Box<[Space]>) -> Provider {
     Provider {
         issuer: without_slash(&issuer.issuer).into(),
         audiences: issuer.audiences.iter().map(|audience| audience.as_str().into()).collect(),
@@ -307,6 +315,7 @@ fn provider(issuer: &IssuerConfig) -> Provider {
             .iter()
             .map(|mapping| (mapping.claim.as_str().into(), mapping.header.as_str().into()))
             .collect(),
+        spaces,
     }
 }
 

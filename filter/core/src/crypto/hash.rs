@@ -1,5 +1,6 @@
 //! Hash functions over bytes that are here whole.
 
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use sha3::Keccak256;
 
@@ -46,6 +47,30 @@ pub fn sha256_hex(parts: &[&[u8]]) -> [u8; 64] {
     text
 }
 
+/// The UUID of version 5 (RFC 9562 section 5.5) of a name that consists of these parts. It names; it proves nothing.
+#[must_use]
+pub fn uuid_v5(namespace: [u8; 16], name: &[&[u8]]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(namespace);
+    for part in name {
+        hash.update(part);
+    }
+    let digest: [u8; 20] = hash.finalize().into();
+    let mut digits = String::with_capacity(36);
+    for (at, byte) in digest.iter().take(16).enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            digits.push('-');
+        }
+        let byte = match at {
+            6 => (byte & 0x0f) | 0x50,
+            8 => (byte & 0x3f) | 0x80,
+            _ => *byte,
+        };
+        digits.extend(hex_digits(byte).map(char::from));
+    }
+    digits
+}
+
 /// Under the hash function of an algorithm.
 pub(super) fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
     match hash {
@@ -58,6 +83,14 @@ pub(super) fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_is_that_of_the_standards_example() {
+        // RFC 9562 appendix A.4: "www.example.com" in the namespace of domain names.
+        let dns =
+            [0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8];
+        assert_eq!(uuid_v5(dns, &[b"www.", b"example.com"]), "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+    }
     use crate::crypto::to_hex;
 
     #[test]

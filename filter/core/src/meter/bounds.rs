@@ -4,6 +4,7 @@
 //! instead, since a call must not go unbilled for the length of its model's name.
 
 use super::UsageRecord;
+use crate::clock::date::LAST_MILLISECOND;
 
 /// The longest id, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
@@ -16,8 +17,6 @@ pub const MAX_LABEL_BYTES: usize = 256;
 pub const MAX_TOKENS: u64 = 1_000_000_000;
 /// The longest time that a call may have taken, in milliseconds: thirty years.
 pub const MAX_MILLISECONDS: u64 = 1_000_000_000_000;
-/// The last time a call may have been made, in milliseconds of Unix time: of the year 9999.
-pub const LAST_MILLISECOND: u64 = 253_402_300_799_999;
 
 /// What is wrong with a record; fits behind the word "record" and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,13 @@ pub(super) fn forward(
     if let Some(assertion) = assertion {
         out.effect(Effect::SetRequestHeader(stamp::ASSERTION, assertion.text.as_bytes()));
     }
+    if route.to == Destination::Control {
+        for (name, words) in [(stamp::SCOPES, identity.scopes()), (stamp::SPACES, identity.spaces())] {
+            if !words.is_empty() {
+                out.effect(Effect::SetRequestHeader(name, words.join(" ").as_bytes()));
+            }
+        }
+    }
     strip_credential(env, route, true, out);
     out.effect(Effect::CountAllowed);
     (Stream::Forwarding(forwarding), Flow::Continue)

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use crate::headers::Pairs;
 use crate::keys::discovery::Target;
 use crate::meter::UsageRecord;
+use crate::mirror::Object;
+use crate::mirror::pool::Share;
 use crate::outbox::Room;
 use crate::quota::book::Operation;
 use crate::reply::LocalReply;
@@ -68,6 +70,10 @@ pub enum Effect<'a> {
     RefusedStreamOptions,
     /// A call is over.
     Finished(Box<Finished>),
+    /// Tell memory; where it [waits](Remembered::waits), [`Machine::remembered`](super::Machine::remembered) follows.
+    Remember(Box<Remembered>),
+    /// Go on with a paused response.
+    ResumeResponse,
     /// Ask somebody; [`Input::Answer`] follows.
     Ask(Question),
     /// Count a request that would have been refused, by the reason.
@@ -98,6 +104,10 @@ impl core::fmt::Debug for Effect<'_> {
             Self::Finished(finished) => {
                 write!(f, "Finished({} + {})", finished.record.input, finished.record.output)
             }
+            Self::Remember(remembered) => {
+                write!(f, "Remember({}, waits: {})", remembered.objects.len(), remembered.waits)
+            }
+            Self::ResumeResponse => f.write_str("ResumeResponse"),
             Self::Ask(question) => write!(f, "Ask({question:?})"),
             Self::CountWouldDeny(reason) => write!(f, "CountWouldDeny({reason})"),
             Self::Reply(reply) => write!(f, "Reply({})", reply.status),
@@ -119,6 +129,17 @@ pub struct Finished {
     pub first_text: Option<u64>,
     /// Whether the answer was ended where the budget did.
     pub was_cut: bool,
+}
+
+/// What is to be remembered of a call.
+#[derive(Debug)]
+pub struct Remembered {
+    /// The prompt, then the answer, each if there is one.
+    pub objects: Vec<Object>,
+    /// The memory that their texts take up.
+    pub share: Share,
+    /// Whether the answer's last byte is held back until they have arrived.
+    pub waits: bool,
 }
 
 /// A callout.

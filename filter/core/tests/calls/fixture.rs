@@ -13,6 +13,7 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
 use attach_core::meter::UsageRecord;
+use attach_core::mirror::pool::Pool;
 use attach_core::outbox::Outbox;
 use attach_core::policy::Policy;
 use attach_core::quota::book::{Answered, Book, Operation};
@@ -22,7 +23,7 @@ use attach_core::quota::{Key, Window, home, wire};
 use attach_core::stamp::assertion::AssertionCache;
 use attach_core::stream::memo::Tokens;
 use attach_core::stream::stop::Replies;
-use attach_core::stream::{Effect, Env, Finished, Flow, Input, Machine, Output};
+use attach_core::stream::{Effect, Env, Finished, Flow, Input, Machine, Output, Remembered};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -78,6 +79,8 @@ pub(crate) enum Done {
     Counted(&'static str),
     Refused,
     Finished(Box<Finished>),
+    Remembered(Box<Remembered>),
+    ResumedAnswer,
     Reply(u16, Vec<(&'static str, String)>, String),
     Resume,
 }
@@ -102,6 +105,8 @@ impl Output for Recorder {
             Effect::CountWouldDeny(reason) => Done::Counted(reason),
             Effect::RefusedStreamOptions => Done::Refused,
             Effect::Finished(finished) => Done::Finished(finished),
+            Effect::Remember(remembered) => Done::Remembered(remembered),
+            Effect::ResumeResponse => Done::ResumedAnswer,
             Effect::Ask(question) => panic!("{question:?}"),
             Effect::Reply(reply) => Done::Reply(reply.status, reply.headers.clone(), reply.body.clone()),
             Effect::Resume => Done::Resume,
@@ -236,6 +241,8 @@ impl Worker {
             quota: &mut self.book,
             windows: &self.windows,
             room: &|bytes| outbox.admit(bytes).filter(|_| !is_full),
+            record_id: &String::new,
+            pool: &Pool::default(),
             refuses_stream_options: self.refuses,
             calls: &mut self.calls,
             caller: None,

@@ -11,6 +11,7 @@ use attach_core::crypto::{NoHost, hex, sha256, to_base64url, to_hex};
 use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::Record;
+use attach_core::mirror::pool::Pool;
 use attach_core::policy::Policy;
 use attach_core::quota::book::Book;
 use attach_core::quota::bucket::SharedWindows;
@@ -195,6 +196,8 @@ impl Worker {
             quota: &mut Book::new("test", false),
             windows: &NoWindows,
             room: &|_| None,
+            record_id: &String::new,
+            pool: &Pool::default(),
             refuses_stream_options: false,
             caller: None,
             calls: &mut 0,

@@ -13,6 +13,7 @@ use attach_core::keys::KeySet;
 use attach_core::keys::cache::JwksCache;
 use attach_core::keys::turn::{Record, Turn};
 use attach_core::meter::UsageRecord;
+use attach_core::mirror::pool::Pool;
 use attach_core::outbox::Outbox;
 use attach_core::policy::Policy;
 use attach_core::quota::book::{Answered, Book, Operation};
@@ -254,6 +255,8 @@ impl Worker {
             quota: &mut self.book,
             windows: &self.windows,
             room: &|bytes| self.outbox.admit(bytes),
+            record_id: &String::new,
+            pool: &Pool::default(),
             refuses_stream_options: false,
             caller: None,
             calls: &mut self.calls,

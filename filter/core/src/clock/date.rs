@@ -1,6 +1,49 @@
-//! Times as people write them in a query: RFC 3339, a date, or seconds of Unix time.
+//! Times as people read and write them: RFC 3339, a date, or seconds of Unix time.
 
-use attach_core::meter::bounds::LAST_MILLISECOND;
+use core::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The last moment that can be written: of the year 9999, in milliseconds of Unix time.
+pub const LAST_MILLISECOND: u64 = 253_402_300_799_999;
+
+const MILLISECONDS_A_DAY: u64 = 86_400_000;
+
+/// Milliseconds of Unix time, written with `Display` as RFC 3339 (section 5.6) in UTC: `2024-02-29T23:59:59.999Z`.
+/// What lies behind the year 9999, which the form cannot say, is written as its last millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rfc3339(pub u64);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.0.min(LAST_MILLISECOND);
+        let (year, month, day) = civil(at / MILLISECONDS_A_DAY);
+        let in_day = at % MILLISECONDS_A_DAY;
+        let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
+        let (second, millisecond) = (in_day / 1_000 % 60, in_day % 1_000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    }
+}
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01, counted in 400-year eras that begin on a first of March, so that
+/// the leap day is an era's and a year's last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // From 0000-03-01 to 1970-01-01.
+    let days = days.saturating_add(719_468);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
 
 /// Milliseconds of Unix time of `2024-02-29T12:00:00.5+01:00` (RFC 3339 section 5.6), of a date alone
 /// (its midnight in UTC) or of seconds of Unix time; `None` for everything else, also for times before 1970.
@@ -93,10 +136,53 @@ fn time_of(text: &str) -> Option<(i64, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use attach_core::meter::cloud_event::Rfc3339;
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        for (at, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1, "1970-01-01T00:00:00.001Z"),
+            (951_782_399_000, "2000-02-28T23:59:59.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
+            (1_735_689_600_000, "2025-01-01T00:00:00.000Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (LAST_MILLISECOND, "9999-12-31T23:59:59.999Z"),
+            (LAST_MILLISECOND + 1, "9999-12-31T23:59:59.999Z"),
+            (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Rfc3339(at).to_string(), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let leap =
+            |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..=LAST_MILLISECOND / MILLISECONDS_A_DAY {
+            assert_eq!(civil(days), (year, month, day), "day {days}");
+            let last = match month {
+                2 if leap(year) => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > last {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+        assert_eq!((year, month, day), (10_000, 1, 1));
+    }
 
     #[test]
     fn times_are_read_as_they_are_written() {
