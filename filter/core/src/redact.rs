@@ -123,45 +123,21 @@ impl Redactor {
         let mut found = Scan::new(text, self.has_national_ids, is_cut).run();
         if let Some(custom) = &self.custom {
             let own = found.len();
-            custom.find(text, &mut found);
+            // What was replaced before stays as it is: a pattern sees the pieces between.
+            let mut start = 0;
+            for (from, _) in text.match_indices(OPEN) {
+                if let Some(to) = self.replacement_end(text, from) {
+                    custom.find(text, start..from, &mut found);
+                    start = to;
+                }
+            }
+            custom.find(text, start..text.len(), &mut found);
             if found.len() > own {
-                // Its patterns know nothing of what was replaced before; it stays as it is.
-                self.spare_replaced(text, &mut found);
                 found.sort_by_key(|finding| (finding.start, core::cmp::Reverse(finding.end)));
                 found = merged(&found);
             }
         }
         found
-    }
-
-    /// Takes what has been replaced already out of the findings of custom patterns.
-    fn spare_replaced(&self, text: &str, found: &mut Vec<Finding>) {
-        let replaced: Vec<(usize, usize)> = text
-            .match_indices(OPEN)
-            .filter_map(|(start, _)| Some((start, self.replacement_end(text, start)?)))
-            .collect();
-        if replaced.is_empty() {
-            return;
-        }
-        let mut spared = Vec::with_capacity(found.len());
-        for finding in found.drain(..) {
-            if !matches!(finding.kind, Kind::Custom(_)) {
-                spared.push(finding);
-                continue;
-            }
-            let mut start = finding.start;
-            let first = replaced.partition_point(|(_, end)| *end <= finding.start);
-            for (from, to) in replaced.iter().skip(first).take_while(|(from, _)| *from < finding.end) {
-                if start < *from {
-                    spared.push(Finding { start, end: *from, ..finding });
-                }
-                start = start.max(*to);
-            }
-            if start < finding.end {
-                spared.push(Finding { start, ..finding });
-            }
-        }
-        *found = spared;
     }
 
     /// The end of a replacement that begins at a place, if it is one of ours.

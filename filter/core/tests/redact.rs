@@ -17,7 +17,8 @@ fn redactor() -> Redactor {
 }
 
 fn custom(patterns: &[(&str, &str)]) -> Vec<CustomPattern> {
-    let one = |(kind, pattern): &(&str, &str)| CustomPattern { kind: (*kind).into(), pattern: (*pattern).into() };
+    let one =
+        |(kind, pattern): &(&str, &str)| CustomPattern { kind: (*kind).into(), pattern: (*pattern).into() };
     patterns.iter().map(one).collect()
 }
 

@@ -4,6 +4,7 @@
 //! it: its memory is what [`CACHE`] says, and its time linear. Patterns see bytes: `\w`, `\d` and `\b` are those of
 //! ASCII.
 
+use core::ops::Range;
 use std::sync::Mutex;
 
 use regex_automata::hybrid::dfa::{self, DFA};
@@ -123,11 +124,13 @@ impl Custom {
         result
     }
 
-    /// Every match, in order.
-    pub(super) fn find(&self, text: &str, found: &mut Vec<Finding>) {
+    /// Every match in a piece of a text, in order.
+    pub(super) fn find(&self, text: &str, piece: Range<usize>, found: &mut Vec<Finding>) {
         self.with_cache(|cache| {
-            let mut at = 0;
-            while let Some((span, pattern)) = self.next(cache, text, at) {
+            let mut at = piece.start;
+            while at < piece.end
+                && let Some((span, pattern)) = self.next(cache, text, at..piece.end)
+            {
                 let start = text.floor_char_boundary(span.start);
                 let end = text.ceil_char_boundary(span.end);
                 found.push(Finding { start, end, kind: Kind::Custom(pattern) });
@@ -138,14 +141,15 @@ impl Custom {
 
     /// The next match. It is looked for up to where the first could end, and from its start no further than
     /// [`REACH`] behind that: a search for the longest could read the whole text for each of many short ones.
-    fn next(&self, cache: &mut Cache, text: &str, at: usize) -> Option<(Span, usize)> {
-        let input = Input::new(text).span(at..text.len());
+    fn next(&self, cache: &mut Cache, text: &str, piece: Range<usize>) -> Option<(Span, usize)> {
+        let end = piece.end;
+        let input = Input::new(text).span(piece);
         let first = self.regex.try_search(cache, &input.clone().earliest(true)).ok()??;
-        let reach = first.end().saturating_add(REACH).min(text.len());
+        let reach = first.end().saturating_add(REACH).min(end);
         let from_there = input.span(first.start()..reach).anchored(Anchored::Yes);
         let whole = self.regex.try_search(cache, &from_there).ok().flatten();
         let whole = whole.filter(|whole| whole.end() >= first.end()).unwrap_or(first);
-        Some((whole.start()..whole.end(), whole.pattern().as_usize())).map(|(span, at)| (span.into(), at))
+        Some((whole.span(), whole.pattern().as_usize()))
     }
 
     /// Where the first match may begin that the end of a text cuts through.

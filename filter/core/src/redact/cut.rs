@@ -7,6 +7,9 @@ const MOST_WORD: usize = 256;
 /// The most of a number in groups that is dropped beside its last group.
 const MOST_NUMBER: usize = 48;
 
+/// The longest first line of a private key.
+const MOST_LINE: usize = 64;
+
 /// Where a text is to end whose rest is not known: before its last word, and before the groups of digits or of an
 /// account's number in front of it.
 pub(super) fn before_last_word(text: &str) -> usize {
@@ -26,7 +29,13 @@ pub(super) fn before_last_word(text: &str) -> usize {
         end = number;
     }
     let account = (end.saturating_sub(MOST_NUMBER)..end).find(|start| begins_account(bytes, *start));
-    text.floor_char_boundary(account.unwrap_or(end).min(end))
+    let mut end = account.unwrap_or(end);
+    // The first line of a private key, which is told by its end.
+    let line = text.floor_char_boundary(text.len().saturating_sub(MOST_LINE));
+    if let Some(begins) = text.get(line..).and_then(|tail| tail.rfind("-----BEGIN")) {
+        end = end.min(line.saturating_add(begins));
+    }
+    text.floor_char_boundary(end)
 }
 
 /// Whether a byte belongs to a word that could be a secret or its field. Letters of three bytes and more are those

@@ -359,10 +359,12 @@ fn unquoted(scan: &Scan<'_>, field: &Unquoted) -> Option<Seen> {
     let end = scan.run_end(start, is_value);
     let value = scan.piece(start, end);
     // `getpass()`, `tokens[0]`, `f(`: up to there it is a name.
+    let value = value.strip_prefix(b"$").unwrap_or(value);
     let call = value.iter().position(|byte| matches!(byte, b'(' | b'[' | b'{'));
     if call.is_some_and(|call| value.get(..call).is_some_and(is_identifier)) {
         return None;
     }
+    let value = scan.piece(start, end);
     let ending =
         value.iter().rev().take_while(|byte| matches!(byte, b'.' | b')' | b']' | b':' | b'?' | b'!')).count();
     // All of it goes; but for what it is, a full stop does not count.
@@ -439,6 +441,10 @@ fn userinfo(scan: &Scan<'_>, start: usize) -> Option<Seen> {
     let authority = scan.piece(start, start.saturating_add(length));
     let at = authority.iter().rposition(|byte| *byte == b'@');
     let colon = authority.iter().position(|byte| *byte == b':')?;
+    // A user that was taken out, whose replacement has a colon.
+    if authority.get(..colon).is_some_and(|user| user.ends_with(b"[REDACTED")) {
+        return None;
+    }
     let password_start = start.saturating_add(colon).saturating_add(1);
     let end = match at {
         Some(at) if at > colon => start.saturating_add(at),

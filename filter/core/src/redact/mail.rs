@@ -2,6 +2,8 @@
 
 use super::scan::{Kind, Scan, Seen};
 
+/// The longest name before the sign (RFC 5321 section 4.5.3.1.1).
+const MOST_LOCAL: usize = 64;
 /// The longest name of a host (RFC 1035 section 2.3.4).
 const MOST_HOST: usize = 253;
 
@@ -31,7 +33,7 @@ pub(super) fn at_sign(scan: &Scan<'_>, at: usize, width: usize) -> Seen {
     let host_start = at.saturating_add(width);
     let nothing = Seen::Nothing(host_start);
     // A name has no `@`, so no byte is looked at for two of them; but `%40` can stand in one.
-    let mut start = scan.run_start(at, if width == 1 { usize::MAX } else { MOST_HOST }, is_local);
+    let mut start = scan.run_start(at, if width == 1 { usize::MAX } else { MOST_LOCAL }, is_local);
     // The end of a letter of more bytes than two belongs to the letter.
     while start < at && matches!(scan.at(start), 0x80..=0xbf) {
         start = start.saturating_add(1);

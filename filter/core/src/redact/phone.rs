@@ -16,6 +16,8 @@ pub(super) fn find(scan: &Scan<'_>, at: usize, groups: &Groups) -> Option<Seen> 
         [.., b'+', b'('] => international(scan, at.saturating_sub(2), groups),
         [.., b'('] => american(scan, at.saturating_sub(1), groups)
             .or_else(|| national(scan, at.saturating_sub(1), groups)),
+        // In the middle of a longer number.
+        [.., b'0'..=b'9', b' '] => american(scan, at, groups),
         _ => american(scan, at, groups)
             .or_else(|| dialled(scan, at, groups))
             .or_else(|| national(scan, at, groups)),
@@ -96,6 +98,8 @@ fn national(scan: &Scan<'_>, start: usize, groups: &Groups) -> Option<Seen> {
     let signs = || (0..of.saturating_sub(1)).map(|at| groups.sign(scan, at));
     let is_paired = of == 5 && (0..5).all(|at| groups.size(at) == 2);
     let is_area = (2..=5).contains(&groups.size(0)) && (1..of).all(|at| groups.size(at) >= 2);
+    let last = groups.size(of.saturating_sub(1));
+    let is_area = is_area && (last > 2 || (1..of).all(|at| groups.size(at) == 2));
     let is_written = signs().enumerate().all(|(at, sign)| match sign {
         b' ' | b'-' => true,
         b'/' | b')' => at == 0,

@@ -132,8 +132,9 @@ fn openai(scan: &mut Scan<'_>, body: usize) -> Option<Seen> {
         word.len() >= LEAST_WORD && (word.len() >= LONG || word.iter().any(u8::is_ascii_digit))
     });
     if drawn.next().is_some() {
-        // Of what others call theirs the like; `sk-ant-` has its own name already.
-        return Some(Seen::found(start, end, Kind::OpenAi));
+        // Of others' keys that begin so, only Anthropic's say whose they are.
+        let kind = if scan.rest(body).starts_with(b"ant-") { Kind::Anthropic } else { Kind::OpenAi };
+        return Some(Seen::found(start, end, kind));
     }
     // A later start in the same word has the same words behind it, or fewer.
     scan.no_key_before = end;

@@ -18,7 +18,8 @@ fn the_corpus_is_redacted_with_high_precision_and_recall() {
     let mut misses = Vec::new();
     for sample in &samples {
         let redacted = redactor.redact(&sample.text);
-        let is_found = redacted.contains(&format!("[REDACTED:{}]", sample.kind)) && !redacted.contains(&sample.secret);
+        let is_found =
+            redacted.contains(&format!("[REDACTED:{}]", sample.kind)) && !redacted.contains(&sample.secret);
         let (found, all) = by_kind.entry(sample.kind).or_default();
         *all += 1;
         if is_found {
@@ -40,7 +41,11 @@ fn the_corpus_is_redacted_with_high_precision_and_recall() {
     for (kind, (found, all)) in &by_kind {
         println!("{kind:14} {found:3} of {all:3}");
     }
-    println!("{} secrets, {} look-alikes: recall {recall:.4}, precision {precision:.4}", samples.len(), look_alikes.len());
+    println!(
+        "{} secrets, {} look-alikes: recall {recall:.4}, precision {precision:.4}",
+        samples.len(),
+        look_alikes.len()
+    );
     for line in misses.iter().chain(&wrong) {
         println!("{line}");
     }
@@ -68,8 +73,14 @@ pub(crate) fn pieces(secret: &str) -> impl Iterator<Item = &str> {
 fn what_stands_around_a_secret_is_kept() {
     let redactor = redactor();
     for (text, becomes) in [
-        ("Authorization: Bearer abc123def456\r\nHost: x", "Authorization: Bearer [REDACTED:bearer]\r\nHost: x"),
-        (r#"{"user":"bob","password":"a\"b","n":1}"#, r#"{"user":"bob","password":"[REDACTED:credential]","n":1}"#),
+        (
+            "Authorization: Bearer abc123def456\r\nHost: x",
+            "Authorization: Bearer [REDACTED:bearer]\r\nHost: x",
+        ),
+        (
+            r#"{"user":"bob","password":"a\"b","n":1}"#,
+            r#"{"user":"bob","password":"[REDACTED:credential]","n":1}"#,
+        ),
         (r#""{\"password\":\"hunter22\",\"n\":1}""#, r#""{\"password\":\"[REDACTED:credential]\",\"n\":1}""#),
         ("postgres://app:hunter2@db:5432/x", "postgres://app:[REDACTED:credential]@db:5432/x"),
         ("mail bob@example.com, please", "mail [REDACTED:email], please"),

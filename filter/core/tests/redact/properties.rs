@@ -49,7 +49,7 @@ fn a_cut_drops_little_of_what_is_no_secret() {
     }
     for text in look_alikes() {
         let text = format!("{} {text}", "word ".repeat(100));
-        assert!(text.len() - redactor.redact_cut(&text).len() <= 512, "{text}");
+        assert!(text.len().saturating_sub(redactor.redact_cut(&text).len()) <= 512, "{text}");
     }
 }
 
@@ -57,8 +57,36 @@ fn a_cut_drops_little_of_what_is_no_secret() {
 fn hard() -> impl Strategy<Value = String> {
     let pieces: Vec<String> = samples().into_iter().map(|sample| sample.text).chain(look_alikes()).collect();
     let signs = [
-        "@", ".", "-", "_", "\"", "\\", "\\\"", "=", ":", " ", "\n", "eyJ", "sk-", "-----BEGIN ", "4", "41", "+", "(",
-        "é", "日", "🙂", "\\n", "%40", "Bearer ", "password", "token=", "[REDACTED:email]", "[REDACTED:", "]", "//",
+        "@",
+        ".",
+        "-",
+        "_",
+        "\"",
+        "\\",
+        "\\\"",
+        "=",
+        ":",
+        " ",
+        "\n",
+        "eyJ",
+        "sk-",
+        "-----BEGIN ",
+        "4",
+        "41",
+        "+",
+        "(",
+        "é",
+        "日",
+        "🙂",
+        "\\n",
+        "%40",
+        "Bearer ",
+        "password",
+        "token=",
+        "[REDACTED:email]",
+        "[REDACTED:",
+        "]",
+        "//",
     ];
     let piece = prop_oneof![
         2 => proptest::sample::select(pieces),
@@ -70,7 +98,7 @@ fn hard() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn redacted_any_text_is_redacted_for_good(text in hard()) {
@@ -105,12 +133,64 @@ fn hostile_texts_take_linear_time() {
         start.elapsed()
     };
     for part in [
-        "@", "a@", "%40", "a%40", "1", "1 ", "12-", "1234 ", "+1", "(1", "-----BEGIN ", "-----BEGIN PRIVATE KEY",
-        "-----BEGIN RSA PRIVATE KEY-----", "-", "sk-", "sk-a-", "sk-ant-", "xoxb-", "xoxb-_", "github_pat_", "eyJ",
-        "eyJa.", "-eyJ", "eyJhbGciOiJIUzI1NiJ9.", "AIza", "-AIza", "AKIA", "Bearer ", "bearer a", "password=",
-        "password:\"", "\"token\":\"a", "token=\\\"", "\\\"token\\\":\\\"", "token:\" ", "\\", "a://", "a://b:",
-        "a:", "=", "a.", "a.b", "GB82", "GB82 ", "DE1", "A1", "phone ", "authorization: Digest ", "é", "日", "a@b.",
-        "a@é.", "\"secret\":\"\\", "[REDACTED:", "authorization:basic ", "authorization=", "token=(", "ya29.",
+        "@",
+        "a@",
+        "%40",
+        "a%40",
+        "1",
+        "1 ",
+        "12-",
+        "1234 ",
+        "+1",
+        "(1",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "-",
+        "sk-",
+        "sk-a-",
+        "sk-ant-",
+        "xoxb-",
+        "xoxb-_",
+        "github_pat_",
+        "eyJ",
+        "eyJa.",
+        "-eyJ",
+        "eyJhbGciOiJIUzI1NiJ9.",
+        "AIza",
+        "-AIza",
+        "AKIA",
+        "Bearer ",
+        "bearer a",
+        "password=",
+        "password:\"",
+        "\"token\":\"a",
+        "token=\\\"",
+        "\\\"token\\\":\\\"",
+        "token:\" ",
+        "\\",
+        "a://",
+        "a://b:",
+        "a:",
+        "=",
+        "a.",
+        "a.b",
+        "GB82",
+        "GB82 ",
+        "DE1",
+        "A1",
+        "phone ",
+        "authorization: Digest ",
+        "é",
+        "日",
+        "a@b.",
+        "a@é.",
+        "\"secret\":\"\\",
+        "[REDACTED:",
+        "authorization:basic ",
+        "authorization=",
+        "token=(",
+        "ya29.",
     ] {
         let text = part.repeat(1_000_000 / part.len());
         let took = seconds(&text);
