@@ -9,6 +9,7 @@ mod custom;
 mod cut;
 mod field;
 mod mail;
+mod names;
 mod national;
 mod number;
 mod phone;

@@ -3,112 +3,16 @@
 //! They stand in JSON, also in JSON inside a string of JSON, in headers, environment files, queries and code. Code
 //! has names where the others have values: what is not quoted must look like a value.
 
+use super::names::{MOST_NAME, MOST_PLACEHOLDER, Name, is_placeholder, judge};
 use super::scan::{Kind, Scan, Seen};
 use super::token::{is_token68, token68_end};
 
-/// The longest name of a field that is read.
-const MOST_NAME: usize = 64;
-/// The longest text that can be a placeholder.
-const MOST_PLACEHOLDER: usize = 64;
 /// The longest user and password before a host.
 const MOST_USERINFO: usize = 512;
+/// The longest value without quotes that is looked at closely.
+const MOST_UNQUOTED: usize = 256;
 /// The fewest bytes of an unquoted value.
 const LEAST_VALUE: usize = 3;
-
-/// How much a name says of its value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Name {
-    /// `Authorization`: a scheme, and a secret.
-    Authorization,
-    /// A secret.
-    Strong,
-    /// Often a secret, often a word of a text or of a program.
-    Weak,
-}
-
-/// What names end with, in lower case and without what joins words.
-const STRONG: &[&[u8]] = &[
-    b"password",
-    b"passwd",
-    b"passphrase",
-    b"passcode",
-    b"apikey",
-    b"apisecret",
-    b"appsecret",
-    b"apitoken",
-    b"secretkey",
-    b"secretaccesskey",
-    b"clientsecret",
-    b"webhooksecret",
-    b"consumersecret",
-    b"accesstoken",
-    b"refreshtoken",
-    b"sessiontoken",
-    b"securitytoken",
-    b"idtoken",
-    b"authtoken",
-    b"bearertoken",
-    b"bottoken",
-    b"privatekey",
-    b"signingkey",
-    b"encryptionkey",
-    b"accountkey",
-    b"authkey",
-    b"dbpass",
-];
-const WEAK: &[&[u8]] = &[b"token", b"secret", b"pwd", b"credential", b"credentials", b"accesskey"];
-/// Names of what is no secret.
-const HARMLESS: &[&[u8]] = &[
-    b"pagetoken",
-    b"nexttoken",
-    b"continuationtoken",
-    b"cancellationtoken",
-    b"stoptoken",
-    b"eostoken",
-    b"bostoken",
-    b"padtoken",
-    b"unktoken",
-    b"septoken",
-    b"masktoken",
-    b"clstoken",
-    b"forgotpassword",
-    b"resetpassword",
-    b"showpassword",
-    b"hidepassword",
-];
-/// Values that stand for a value.
-const PLACEHOLDERS: &[&[u8]] = &[
-    b"null",
-    b"none",
-    b"nil",
-    b"true",
-    b"false",
-    b"undefined",
-    b"string",
-    b"str",
-    b"text",
-    b"bytes",
-    b"object",
-    b"password",
-    b"passwd",
-    b"secret",
-    b"token",
-    b"apikey",
-    b"bearer",
-    b"basic",
-    b"required",
-    b"optional",
-    b"hidden",
-    b"example",
-    b"placeholder",
-    b"redacted",
-    b"masked",
-    b"missing",
-    b"invalid",
-    b"expired",
-    b"unset",
-    b"empty",
-];
 
 /// A `:` or a `=`: whether a secret's name stands before it, or an address with a password behind it.
 pub(super) fn at_is(scan: &Scan<'_>, at: usize) -> Seen {
@@ -123,8 +27,18 @@ pub(super) fn at_is(scan: &Scan<'_>, at: usize) -> Seen {
         name_end = scan.run_start(name_end, 8, |byte| byte == b'\\');
         is_quoted = true;
     }
-    // What the names end with.
-    if !matches!(scan.previous(name_end) | 0x20, b'd' | b'e' | b'y' | b't' | b'n' | b's') {
+    // What the names end with; most other words do not.
+    let [.., a, b] = scan.before(name_end) else { return Seen::Nothing(next) };
+    let ends = matches!(
+        [a | 0x20, b | 0x20],
+        [b'r' | b'w', b'd']
+            | [b's' | b'd', b'e']
+            | [b'e', b'y' | b't' | b'n']
+            | [b'o', b'n']
+            | [b'a', b'l']
+            | [b'l' | b's', b's']
+    );
+    if !ends {
         return Seen::Nothing(next);
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -154,75 +68,6 @@ pub(super) fn at_is(scan: &Scan<'_>, at: usize) -> Seen {
         unquoted(scan, &field)
     };
     found.unwrap_or(Seen::Nothing(next))
-}
-
-/// What a name says.
-fn judge(name: &[u8]) -> Option<Name> {
-    let mut plain = [0_u8; MOST_NAME];
-    let mut length = 0;
-    let letters = name.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'.'));
-    for (to, from) in plain.iter_mut().zip(letters) {
-        *to = from.to_ascii_lowercase();
-        length += 1;
-    }
-    let name = plain.get(..length)?;
-    let ends = |list: &[&[u8]]| list.iter().any(|end| name.ends_with(end));
-    if ends(HARMLESS) {
-        None
-    } else if name.ends_with(b"authorization") {
-        Some(Name::Authorization)
-    } else if ends(STRONG) {
-        Some(Name::Strong)
-    } else if ends(WEAK) {
-        Some(Name::Weak)
-    } else {
-        None
-    }
-}
-
-/// Whether a value stands for one that is put in later, or for one that was taken out.
-pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    if value.len() > MOST_PLACEHOLDER {
-        return false;
-    }
-    let value = value.trim_ascii();
-    let Some((first, rest)) = value.split_first() else { return true };
-    // `****`, `xxxx`, `…`.
-    if rest.iter().all(|byte| byte == first)
-        && matches!(first, b'*' | b'x' | b'X' | b'.' | b'-' | b'_' | b'?' | b'#')
-        || value == "…".as_bytes()
-    {
-        return true;
-    }
-    let is_framed = |open: &[u8], close: &[u8]| value.starts_with(open) && value.ends_with(close);
-    if is_framed(b"<", b">")
-        || is_framed(b"{", b"}")
-        || is_framed(b"${", b"}")
-        || is_framed(b"$(", b")")
-        || is_framed(b"%(", b"s")
-        || is_framed(b"%", b"%")
-        || is_framed(b"[", b"]")
-    {
-        return true;
-    }
-    let is_variable = *first == b'$'
-        && !rest.is_empty()
-        && rest.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
-    let lower = value.to_ascii_lowercase();
-    let begins = |start: &[u8]| lower.starts_with(start);
-    is_variable
-        || begins(b"your")
-        || begins(b"my_")
-        || begins(b"my-")
-        || begins(b"process.env")
-        || begins(b"os.environ")
-        || begins(b"env.")
-        || begins(b"example")
-        || begins(b"arn:aws:")
-        || begins(b"vault:")
-        || begins(b"file:")
-        || begins(b"op://")
-        || PLACEHOLDERS.contains(&&*lower)
 }
 
 /// What schemes are called that have one token behind them.
@@ -357,6 +202,10 @@ fn unquoted(scan: &Scan<'_>, field: &Unquoted) -> Option<Seen> {
         return Some(seen);
     }
     let end = scan.run_end(start, is_value);
+    if end.saturating_sub(start) > MOST_UNQUOTED {
+        // No name is so long. Nothing as long is looked at without being taken, or it would be read over and over.
+        return Some(Seen::found(start, end, Kind::Credential));
+    }
     let value = scan.piece(start, end);
     // `getpass()`, `tokens[0]`, `f(`: up to there it is a name.
     let value = value.strip_prefix(b"$").unwrap_or(value);
@@ -411,8 +260,9 @@ fn unquoted(scan: &Scan<'_>, field: &Unquoted) -> Option<Seen> {
 
 /// The value of an `Authorization` header without quotes.
 fn authorization(scan: &Scan<'_>, start: usize) -> Option<Seen> {
-    let line =
-        scan.piece(start, scan.run_end(start, |byte| !matches!(byte, b'\n' | b'\r' | b'"' | b'\'' | b'\\')));
+    let head = scan.piece(start, start.saturating_add(MOST_UNQUOTED).min(scan.len()));
+    let is_line = |byte: &u8| !matches!(byte, b'\n' | b'\r' | b'"' | b'\'' | b'\\');
+    let line = head.get(..head.iter().take_while(|byte| is_line(byte)).count())?;
     if let Some((skipped, kind)) = scheme(line) {
         let token_start = start.saturating_add(skipped);
         let end = token68_end(scan, token_start);
@@ -427,9 +277,11 @@ fn authorization(scan: &Scan<'_>, start: usize) -> Option<Seen> {
     let name = names
         .iter()
         .find(|name| line.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name)))?;
-    let end = scan.run_end(start, |byte| !matches!(byte, b'\n' | b'\r'));
-    let parameters = start.saturating_add(name.len());
-    scan.piece(parameters, end).contains(&b'=').then(|| Seen::found(parameters, end, Kind::Credential))
+    let is_filled = head.split(|byte| matches!(byte, b'\n' | b'\r')).next()?.contains(&b'=');
+    is_filled.then(|| {
+        let end = scan.run_end(start, |byte| !matches!(byte, b'\n' | b'\r'));
+        Seen::found(start.saturating_add(name.len()), end, Kind::Credential)
+    })
 }
 
 /// `//user:password@host`.

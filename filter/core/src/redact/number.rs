@@ -120,6 +120,9 @@ fn find(scan: &Scan<'_>, at: usize, end: usize) -> Option<Seen> {
         return None;
     }
     let is_attached = is_attached(scan, at);
+    if is_attached && before != b'/' {
+        return None;
+    }
     let groups = Groups::read(scan, at);
     if !is_attached || before == b'/' {
         if let Some(card) = card(scan, &groups) {

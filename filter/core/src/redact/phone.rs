@@ -127,25 +127,34 @@ const WORDS: &[&[u8]] = &[
     b"msisdn",
 ];
 
+/// Whether a word ends so, whatever its capitals.
+fn ends(word: &[u8], end: &[u8]) -> bool {
+    let from = word.len().checked_sub(end.len());
+    from.and_then(|from| word.get(from..)).is_some_and(|word| word.eq_ignore_ascii_case(end))
+}
+
 /// Seven digits and more behind a word for a phone.
 fn named(scan: &Scan<'_>, at: usize, groups: &Groups) -> Option<Seen> {
     let is_between = |byte: u8| {
         matches!(byte, b' ' | b':' | b'=' | b'"' | b'\'' | b'\\' | b'.' | b'#' | b'(' | b'+' | b'_')
     };
-    let is_word = |end: usize| {
+    let word_of = |end: usize| {
         let start = scan.run_start(end, 16, |byte| byte.is_ascii_alphabetic());
-        (start, scan.piece(start, end).to_ascii_lowercase())
+        (start, scan.piece(start, end))
     };
     let of = within(groups, MOST);
     if !(7..=MOST).contains(&count(groups, of)) {
         return None;
     }
-    let mut word = is_word(scan.run_start(at, 8, is_between));
-    if matches!(&*word.1, b"number" | b"no" | b"nr" | b"is" | b"num") {
-        word = is_word(scan.run_start(word.0, 3, is_between));
+    let (start, mut word) = word_of(scan.run_start(at, 8, is_between));
+    if [&b"number"[..], b"no", b"nr", b"is", b"num"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+        (_, word) = word_of(scan.run_start(start, 3, is_between));
     }
     // `phoneNumber`, `mobilephone`.
-    let name = word.1.strip_suffix(b"number").unwrap_or(&word.1);
-    let is_phone = WORDS.iter().any(|known| name == *known || known.len() > 4 && name.ends_with(known));
+    if ends(word, b"number") {
+        word = word.get(..word.len().saturating_sub(6)).unwrap_or_default();
+    }
+    let is_phone =
+        WORDS.iter().any(|known| ends(word, known) && (known.len() > 4 || known.len() == word.len()));
     if is_phone { found(at, groups, of) } else { None }
 }

@@ -288,7 +288,7 @@ pub(super) fn at_bearer(scan: &Scan<'_>, at: usize) -> Seen {
             || (token.len() >= 16 && has_both_cases)
             || token.len() >= 48;
     let is_open = scan.is_cut && scan.run_end(start, is_token68) == scan.len() && !token.is_empty();
-    if (looks_drawn && !super::field::is_placeholder(token)) || is_open {
+    if (looks_drawn && !super::names::is_placeholder(token)) || is_open {
         return Seen::found(start, end, Kind::Bearer);
     }
     nothing

@@ -194,7 +194,7 @@ fn hostile_texts_take_linear_time() {
     ] {
         let text = part.repeat(1_000_000 / part.len());
         let took = seconds(&text);
-        // Unoptimised, and beside others: a square of the length would take many minutes.
-        assert!(took < Duration::from_secs(10), "{part:?} took {took:?}");
+        // Unoptimised, and beside others: a square of the length takes many minutes.
+        assert!(took < Duration::from_secs(60), "{part:?} took {took:?}");
     }
 }
