@@ -420,6 +420,20 @@ impl State {
     }
 }
 
+/// Whether control says in its answer about its health that Weaviate may be told: its class is there.
+#[must_use]
+pub fn says_direct(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        memory: Memory,
+    }
+    #[derive(serde::Deserialize)]
+    struct Memory {
+        direct: bool,
+    }
+    serde_json::from_slice::<Health>(body).is_ok_and(|health| health.memory.direct)
+}
+
 /// A count as metrics have it.
 fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)

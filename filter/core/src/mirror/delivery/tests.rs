@@ -335,6 +335,19 @@ fn control_is_asked_about_weaviate_at_once_and_every_five_seconds() {
 }
 
 #[test]
+fn controls_health_says_whether_weaviate_may_be_told() {
+    for (body, expected) in [
+        (r#"{"outbox":7,"memory":{"direct":true,"x":1}}"#, true),
+        (r#"{"outbox":7,"memory":{"direct":false}}"#, false),
+        (r#"{"outbox":7,"memory":{"direct":"true"}}"#, false),
+        (r#"{"outbox":7}"#, false),
+        ("", false),
+    ] {
+        assert_eq!(says_direct(body.as_bytes()), expected, "{body}");
+    }
+}
+
+#[test]
 fn a_batch_whose_answer_never_comes_goes_out_again() {
     let (delivery, pool) = delivery(Route::Weaviate, false);
     push(&delivery, &pool, "1", "x");
