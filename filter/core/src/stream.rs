@@ -221,6 +221,11 @@ impl Machine {
         flow
     }
 
+    /// What an answer's last byte waits for has been remembered, or will not be.
+    pub fn remembered(&mut self, env: &mut Env<'_>, kept: bool, out: &mut dyn Output) {
+        let _ = (env, kept, out);
+    }
+
     /// The stream is over, whoever ended it: nothing that still comes has any effect. What a call has cost is
     /// settled here, and nowhere else.
     pub fn close(&mut self, env: &mut Env<'_>, out: &mut dyn Output) {
