@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod pool;
+pub mod transcript;
 
 pub use event::{MemoryEvent, Object};
 
