@@ -123,6 +123,8 @@ impl AnswerTranscript {
     #[must_use]
     pub fn finish(&mut self, redactor: &Redactor, max_bytes: usize) -> Said {
         let mut choices = core::mem::take(&mut self.choices);
+        // What still comes is not kept.
+        self.most = 0;
         choices.sort_by_key(|choice| choice.index);
         let (mut content, mut truncated, mut share) = (String::new(), self.is_cut, self.pool.share());
         for choice in choices {
