@@ -16,7 +16,9 @@ const ARGUMENTS: SaidText = SaidText { number: 3, is_arguments: true };
 fn texts_are_lines_and_what_was_told_before_is_forgotten() {
     let pool = Pool::default();
     let mut prompt = Transcript::new(&pool, 1000);
-    for (text, by_model) in [("be kind", false), ("hi", false), ("hello", true), ("how", false), ("why", false)] {
+    for (text, by_model) in
+        [("be kind", false), ("hi", false), ("hello", true), ("how", false), ("why", false)]
+    {
         prompt.push(text.as_bytes());
         prompt.end_text();
         if by_model {

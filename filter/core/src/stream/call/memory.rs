@@ -9,8 +9,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::settlement::told;
 use super::Call;
+use super::settlement::told;
 use crate::clock::UnixMillis;
 use crate::llm::response::ResponseReader;
 use crate::llm::usage::TokenUsage;
@@ -142,7 +142,11 @@ impl Call {
     pub(super) fn hold_on_tick(&mut self, env: &Env<'_>, out: &mut dyn Output) {
         match self.memory.as_deref() {
             Some(Memory { hold: Hold::Held { until, is_remembered, .. }, .. }) if env.now >= *until => {
-                if *is_remembered { self.resume(out) } else { self.break_off(out) }
+                if *is_remembered {
+                    self.resume(out)
+                } else {
+                    self.break_off(out)
+                }
             }
             _ => {}
         }

@@ -256,7 +256,9 @@ impl Reserving {
         if self.prompt.exact.is_some() {
             self.prompt.body = None;
         }
-        let Self { mut forwarding, assertion, route, head, room, facts, encoding, prompt, transcript, .. } = *self;
+        let Self {
+            mut forwarding, assertion, route, head, room, facts, encoding, prompt, transcript, ..
+        } = *self;
         let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
