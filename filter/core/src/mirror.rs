@@ -6,6 +6,7 @@
 pub mod delivery;
 pub mod event;
 pub mod pool;
+pub mod transcript;
 
 pub use event::{MemoryEvent, Object};
 

@@ -221,9 +221,12 @@ impl Machine {
         flow
     }
 
-    /// What an answer's last byte waits for has been remembered, or will not be.
-    pub fn remembered(&mut self, env: &mut Env<'_>, kept: bool, out: &mut dyn Output) {
-        let _ = (env, kept, out);
+    /// Memory has what it was told of the call ([`Effect::Remember`]), or has not and will not: an answer whose last
+    /// byte waited for that goes on, or is broken off.
+    pub fn remembered(&mut self, _: &mut Env<'_>, kept: bool, out: &mut dyn Output) {
+        if let Stream::Responding(Some(call)) = &mut self.stream {
+            call.on_remembered(kept, out);
+        }
     }
 
     /// The stream is over, whoever ended it: nothing that still comes has any effect. What a call has cost is
@@ -266,7 +269,7 @@ impl Machine {
     pub fn is_waiting(&self) -> bool {
         match &self.stream {
             Stream::FetchingKeys(_) | Stream::AwaitingBody(_) | Stream::Counting(_) => true,
-            Stream::Responding(Some(call)) => call.is_cut(),
+            Stream::Responding(Some(call)) => call.is_cut() || call.is_held(),
             _ => false,
         }
     }
@@ -284,7 +287,7 @@ impl Machine {
             Stream::FetchingKeys(waiting) => keys_changed || waiting.due().is_none_or(|due| now >= due),
             Stream::AwaitingBody(waiting) => waiting.due().is_none_or(|due| now >= due),
             Stream::Counting(admission) => now >= admission.deadline(),
-            Stream::Responding(Some(call)) => call.is_cut(),
+            Stream::Responding(Some(call)) => call.is_cut() || call.is_hold_over(now),
             _ => false,
         }
     }
@@ -383,7 +386,7 @@ impl Stream {
                 Ok((Self::Responding(Some(call)), flow))
             }
             (Self::Responding(Some(mut call)), Input::Tick) => {
-                call.on_tick(out);
+                call.on_tick(env, out);
                 Ok((Self::Responding(Some(call)), Flow::Continue))
             }
             (

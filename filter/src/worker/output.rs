@@ -119,7 +119,9 @@ impl Worker {
             host::log_value("attach.tokens_in", &record.input.to_string());
             host::log_value("attach.tokens_out", &record.output.to_string());
         }
-        record.id = self.courier.next_record_id();
+        if record.id.is_empty() {
+            record.id = self.courier.next_record_id();
+        }
         // What does not fit is counted there, and said in the log.
         let _ = self.courier.push(record, room);
     }
