@@ -115,7 +115,7 @@ async fn main() {
     let path = folder.join("memory.db");
     let backend = Backend::Embedded(Embedded::open(&path).unwrap());
     let mut language = Language::new();
-    let (mut waiting, mut putting, mut bytes) = (Vec::new(), tokio::task::JoinSet::new(), 0);
+    let (mut waiting, mut putting, mut bytes) = (Vec::new(), tokio::task::JoinSet::<bool>::new(), 0);
     let mut spent = Duration::ZERO;
     for key in 0..all {
         let owner = if key % 6 == 5 { format!("other-{}", key % 100) } else { "one".to_owned() };
