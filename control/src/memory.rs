@@ -5,7 +5,10 @@
 //! that a request says about itself.
 
 pub mod backend;
+pub mod docs;
 pub mod embedded;
+pub mod logs;
+pub mod shares;
 pub mod weaviate;
 
 use attach_core::mirror::Object;

@@ -6,6 +6,8 @@
 
 mod auth_config;
 mod keys;
+mod logs;
+mod memory;
 mod metrics;
 mod once;
 mod options;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
+use attach_core::redact::Redactor;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +35,8 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
+use crate::memory::Memory;
+use crate::memory::docs::Documents;
 use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::ReplayStore;
@@ -68,6 +73,12 @@ pub struct State {
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
     openmeter: Option<Receiver>,
+    /// What is remembered; `None`: `MEM_BACKEND=none`.
+    memory: Option<Memory>,
+    /// What agents wrote; there is none without memory.
+    documents: Option<Documents>,
+    /// What takes secrets out of what comes in here.
+    redactor: Arc<Redactor>,
     metrics: Arc<metrics::Metrics>,
 }
 
@@ -83,8 +94,7 @@ struct Fixed {
 
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
-const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
+const LATER: &[&str] = &["/a2a", "/tasks/send", "/tasks/status", "/v1/quota/me", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -122,6 +132,8 @@ pub fn app(state: State) -> Router {
         .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
         .route("/v1/usage", get(usage::own))
+        .merge(logs::routes())
+        .merge(memory::routes())
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)

@@ -68,7 +68,16 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = open::writing(path)?;
+        Self::open_with(path, migrate::STEPS)
+    }
+
+    /// Another database, with a thread of its own: what is written there holds up nothing of this one. `steps` make its
+    /// tables, in order; one that has been released is never edited.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_with(path: &Path, steps: &[&str]) -> Result<Self, OpenError> {
+        let connection = open::writing(path, steps)?;
         let readers = (0..reader::CONNECTIONS).map(|_| open::reading(path)).collect::<Result<_, _>>()?;
         let inner = Inner {
             path: path.to_owned(),

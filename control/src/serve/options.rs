@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use attach_core::redact::{BadPattern, Redactor, Rules};
 use attach_core::secret::Secret;
 
 use super::metrics::Metrics;
@@ -11,6 +12,8 @@ use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
+use crate::memory::Memory;
+use crate::memory::docs::{self, Documents};
 use crate::outbox::{self, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
@@ -49,6 +52,8 @@ pub struct Options {
     pub openmeter: Option<OpenMeter>,
     /// How many events may wait for OpenMeter.
     pub outbox_limit: u64,
+    /// What is taken out of texts before they are kept.
+    pub redaction: Rules,
     /// `SSL_CERT_FILE`.
     pub ssl_cert_file: Option<PathBuf>,
     /// `ADMIN_PORT`: where Envoy has the filter's metrics.
@@ -71,6 +76,9 @@ pub enum OptionsError {
     /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A pattern of the operator's own.
+    #[error("memory.redaction.custom[{}].pattern cannot be used: {}", .0.at, .0.problem)]
+    Redaction(BadPattern),
 }
 
 impl Options {
@@ -106,6 +114,7 @@ impl Options {
             database: settings.state_dir.join(store::FILE_NAME),
             openmeter: settings.accounting.openmeter().cloned(),
             outbox_limit: outbox::LIMIT,
+            redaction: Rules::default(),
             ssl_cert_file: settings.ssl_cert_file.clone(),
             admin_port: settings.ports.admin,
         }
@@ -130,7 +139,13 @@ impl Options {
             let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
             Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
         };
+        let memory: Option<Memory> = None;
+        let documents =
+            memory.as_ref().map(|_| Documents::open(&self.database.with_file_name(docs::FILE_NAME)));
         Ok(State {
+            memory,
+            documents: documents.transpose()?,
+            redactor: Arc::new(Redactor::new(&self.redaction).map_err(OptionsError::Redaction)?),
             ledger: Ledger::new(store.clone(), outbox.clone()),
             quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,

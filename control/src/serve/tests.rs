@@ -1,4 +1,5 @@
 mod accounts;
+mod remembered;
 
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
@@ -38,6 +39,7 @@ pub(super) fn options(folder: &Path) -> Options {
         database: folder.join("control.db"),
         openmeter: None,
         outbox_limit: 1000,
+        redaction: attach_core::redact::Rules::default(),
         ssl_cert_file: None,
     }
 }
@@ -106,6 +108,9 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         "/auth/token",
         "/mem/",
         "/mem/events",
+        "/mem/docs",
+        "/mem/spaces/team-a/events",
+        "/v1/logs",
         "/a2a",
         "/v1/quota/me",
         "/metrics",
@@ -138,9 +143,9 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
 #[tokio::test]
 async fn the_filter_is_believed_with_its_secret() {
     assert_eq!(call("GET", "/internal/ping", &STAMPED[..1]).await.0, StatusCode::NO_CONTENT);
-    let (status, body) = call("GET", "/mem/events", STAMPED).await;
+    let (status, body) = call("GET", "/tasks/send", STAMPED).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert!(body["detail"].as_str().unwrap().contains("/mem/events"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("/tasks/send"), "{body}");
 }
 
 #[tokio::test]

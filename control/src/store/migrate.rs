@@ -6,13 +6,13 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::OpenError;
 
-/// Every step from an empty database to today's, in order. A step that has been released is never edited:
+/// Every step from an empty [`control.db`](super::FILE_NAME) to today's, in order. A step that has been released is never edited:
 /// what changes is a new one at the end.
-const STEPS: &[&str] =
+pub(super) const STEPS: &[&str] =
     &[include_str!("migrations/0001_usage.sql"), include_str!("migrations/0002_quota.sql")];
 
-fn known() -> u32 {
-    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+fn known(steps: &[&str]) -> u32 {
+    u32::try_from(steps.len()).unwrap_or(u32::MAX)
 }
 
 fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
@@ -20,29 +20,30 @@ fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
 }
 
 /// Takes the steps that are missing, all or none; two processes that begin at once do not meet here.
-pub(super) fn up(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn up(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
+    let known = known(steps);
     let failed = |error| OpenError::failed(path, &error);
     let found = version(connection).map_err(failed)?;
-    if found == known() {
+    if found == known {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let found = version(&transaction).map_err(failed)?;
-    if found > known() {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: known() });
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     let done = usize::try_from(found).unwrap_or(usize::MAX);
-    for step in STEPS.iter().skip(done) {
+    for step in steps.iter().skip(done) {
         transaction.execute_batch(step).map_err(failed)?;
     }
-    transaction.pragma_update(None, "user_version", known()).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", known).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
 /// Whether the tables are of this version, for those who may not change them.
 pub(super) fn same(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let found = version(connection).map_err(|error| OpenError::failed(path, &error))?;
-    let (path, known) = (path.to_owned(), known());
+    let (path, known) = (path.to_owned(), known(STEPS));
     match found {
         found if found > known => Err(OpenError::Newer { path, found, known }),
         found if found < known => Err(OpenError::Older { path, found, known }),

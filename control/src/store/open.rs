@@ -82,7 +82,7 @@ impl OpenError {
 }
 
 /// The one connection that writes, to a file of its owner's alone whose tables are of this version.
-pub(super) fn writing(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn writing(path: &Path, steps: &[&str]) -> Result<Connection, OpenError> {
     let unreadable = |source| OpenError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(unreadable)?;
@@ -123,7 +123,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, OpenError> {
     ] {
         connection.pragma_update(None, pragma, value).map_err(failed)?;
     }
-    migrate::up(&mut connection, path)?;
+    migrate::up(&mut connection, path, steps)?;
     Ok(connection)
 }
 
