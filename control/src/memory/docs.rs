@@ -13,12 +13,15 @@ use serde::{Serialize, Serializer};
 use std::path::Path;
 
 use super::shares::{self, Shares};
-use crate::store::{self, OpenError, Store, rusqlite};
+use crate::store::{self, OpenError, Schema, Store, rusqlite};
 
 mod forget;
 
 /// The database's file in the state folder.
 pub const FILE_NAME: &str = "documents.db";
+
+const SCHEMA: Schema =
+    Schema { steps: &[include_str!("docs/0001_documents.sql")], writing: &[], reading: &[] };
 
 /// The longest content, in bytes.
 pub const MAX_CONTENT: usize = 1024 * 1024;
@@ -207,8 +210,7 @@ impl Documents {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let steps = [include_str!("docs/0001_documents.sql")];
-        Ok(Self { store: Store::open_with(path, &steps)? })
+        Ok(Self { store: Store::open_as(path, &SCHEMA)? })
     }
 
     /// Who else may read them.
