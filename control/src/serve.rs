@@ -7,6 +7,7 @@
 mod auth_config;
 mod keys;
 mod metrics;
+mod mirror;
 mod once;
 mod options;
 mod quota;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::mirror::OUTBOX_PATH;
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
 use attach_core::secret::Secret;
@@ -32,6 +34,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
+use crate::memory::{self, Memory};
 use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::ReplayStore;
@@ -68,6 +71,8 @@ pub struct State {
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
     openmeter: Option<Receiver>,
+    /// What is remembered; `None`: `MEM_BACKEND=none`.
+    memory: Option<Memory>,
     metrics: Arc<metrics::Metrics>,
 }
 
@@ -121,6 +126,7 @@ pub fn app(state: State) -> Router {
         .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
         .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
+        .route(OUTBOX_PATH, post(mirror::accept).layer(DefaultBodyLimit::max(mirror::MAX_BYTES)))
         .route("/v1/usage", get(usage::own))
         .merge(prefixes)
         .fallback(unknown)
@@ -129,26 +135,42 @@ pub fn app(state: State) -> Router {
         .with_state(state)
 }
 
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The port cannot be had, or the listener broke down.
+    #[error(transparent)]
+    Serving(#[from] serving::Error),
+    /// Memory is there and cannot be used as it is set.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
+}
+
 /// Serves on loopback until `shutdown` resolves.
 ///
 /// # Errors
-/// The port cannot be had, or the listener broke down.
+/// The port cannot be had, memory cannot be used as it is set, or the listener broke down.
 pub async fn serve(
     port: u16,
     state: State,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), serving::Error> {
+) -> Result<(), Error> {
     let listener = serving::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port, "CONTROL_PORT").await?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    if let Some(memory) = &state.memory {
+        memory.check().await?;
+    }
+    tracing::info!(address = %listener.local_addr().map_err(serving::Error::from)?, "listening");
     let background = Background::start(&state).await;
     let served = serving::run(listener, app(state), shutdown).await;
     background.stop().await;
-    served
+    Ok(served?)
 }
 
 /// What the service does without being asked.
 struct Background {
     delivery: Option<outbox::Running>,
+    memory: Option<memory::Running>,
     prune: tokio::task::JoinHandle<()>,
 }
 
@@ -167,15 +189,31 @@ impl Background {
                 );
             }
         }
-        Self { delivery, prune: tokio::spawn(ledger::prune(state.store.clone())) }
+        let memory = state.memory.as_ref().map(Memory::start);
+        if memory.is_none() {
+            let queue = Outbox::of(state.store.clone(), outbox::Kind::Memory, memory::outbox::LIMIT);
+            let waiting = queue.health(unix_now_millis()).await.unwrap_or_default().outbox;
+            if waiting > 0 {
+                tracing::warn!(waiting, "events wait for memory: they leave with another MEM_BACKEND than none");
+            }
+        }
+        Self { delivery, memory, prune: tokio::spawn(ledger::prune(state.store.clone())) }
     }
 
     /// Ends all of it. What has not left is on the disk.
     async fn stop(self) {
         self.prune.abort();
-        if let Some(delivery) = self.delivery {
-            delivery.stop().await;
-        }
+        let delivery = async {
+            if let Some(delivery) = self.delivery {
+                delivery.stop().await;
+            }
+        };
+        let memory = async {
+            if let Some(memory) = self.memory {
+                memory.stop().await;
+            }
+        };
+        tokio::join!(delivery, memory);
     }
 }
 

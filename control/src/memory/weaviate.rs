@@ -91,9 +91,23 @@ impl Weaviate {
     /// [`Error::Refused`]: it is there and cannot be used, with what to do.
     pub async fn prepare(&self) -> Result<(), Error> {
         let _one = self.inner.preparing.lock().await;
-        if self.is_prepared() {
-            return Ok(());
+        if self.is_prepared() { Ok(()) } else { self.see_to_it().await }
+    }
+
+    /// [`prepare`](Self::prepare), also where that has been done: Weaviate may have gone, or its class.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn look(&self) -> Result<(), Error> {
+        let _one = self.inner.preparing.lock().await;
+        let seen = self.see_to_it().await;
+        if seen.is_err() {
+            self.forget_class();
         }
+        seen
+    }
+
+    async fn see_to_it(&self) -> Result<(), Error> {
         let http = &self.inner.http;
         let ready = http.ask(Method::GET, "/v1/.well-known/ready", None, None::<&Value>, http::READ).await?;
         if ready.status != 200 {

@@ -70,9 +70,9 @@ impl<R: Receive> Delivery<R> {
     pub fn new(outbox: Outbox, receiver: R, pace: Pace) -> Self {
         Self {
             outbox,
+            size: receiver.batch().events,
             receiver,
             pace,
-            size: R::BATCH.events,
             suspect: 0,
             failures: 0,
             delivered: None,
@@ -123,7 +123,8 @@ impl<R: Receive> Delivery<R> {
             self.finish(done).await?;
         }
         let (store, kind, size) = (self.outbox.store.clone(), self.outbox.kind, self.size);
-        let events = store.read(move |connection| head(connection, kind, size, R::BATCH.bytes)).await?;
+        let bytes = self.receiver.batch().bytes;
+        let events = store.read(move |connection| head(connection, kind, size, bytes)).await?;
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(Pause::Empty) };
         let (id, first, last, count) = (first.id.clone(), first.seq, last.seq, events.len());
         match self.receiver.send(&events).await {
@@ -172,7 +173,7 @@ impl<R: Receive> Delivery<R> {
     }
 
     fn grow(&mut self) {
-        self.size = self.size.saturating_mul(2).min(R::BATCH.events);
+        self.size = self.size.saturating_mul(2).min(self.receiver.batch().events);
     }
 
     /// A pause, at least so long; the reason is told once for as long as it stays the same.

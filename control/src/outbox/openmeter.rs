@@ -33,7 +33,10 @@ impl Receiver {
 
 impl Receive for Receiver {
     const EVENTS: &'static str = "usage events";
-    const BATCH: Batch = Batch { events: 500, bytes: 512 * 1024 };
+
+    fn batch(&self) -> Batch {
+        Batch { events: 500, bytes: 512 * 1024 }
+    }
 
     async fn send(&self, events: &[Event]) -> Verdict {
         let request = self

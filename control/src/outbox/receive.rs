@@ -49,7 +49,7 @@ pub trait Receive: Send + Sync + 'static {
     /// What they are, for messages: "… cannot leave".
     const EVENTS: &'static str;
     /// How much it takes at once.
-    const BATCH: Batch;
+    fn batch(&self) -> Batch;
 
     /// Sends a batch.
     fn send(&self, events: &[Event]) -> impl Future<Output = Verdict> + Send;

@@ -1,7 +1,7 @@
 //! What the service is made from: plain values, so that whoever has them decides where they come from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use attach_core::secret::Secret;
@@ -9,8 +9,10 @@ use attach_core::secret::Secret;
 use super::metrics::Metrics;
 use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
+use crate::discover::engine::{OLLAMA_PORT, local};
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
+use crate::memory::{self, EmbedBy, Memory};
 use crate::outbox::{self, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
@@ -49,6 +51,10 @@ pub struct Options {
     pub openmeter: Option<OpenMeter>,
     /// How many events may wait for OpenMeter.
     pub outbox_limit: u64,
+    /// What is remembered, and where.
+    pub memory: settings::Memory,
+    /// The engine that `MEM_EMBED_MODEL` is one of.
+    pub embed_by: EmbedBy,
     /// `SSL_CERT_FILE`.
     pub ssl_cert_file: Option<PathBuf>,
     /// `ADMIN_PORT`: where Envoy has the filter's metrics.
@@ -71,6 +77,9 @@ pub enum OptionsError {
     /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Memory.
+    #[error(transparent)]
+    Memory(#[from] memory::OpenError),
 }
 
 impl Options {
@@ -106,6 +115,8 @@ impl Options {
             database: settings.state_dir.join(store::FILE_NAME),
             openmeter: settings.accounting.openmeter().cloned(),
             outbox_limit: outbox::LIMIT,
+            memory: settings.memory.clone(),
+            embed_by: embed_by(settings),
             ssl_cert_file: settings.ssl_cert_file.clone(),
             admin_port: settings.ports.admin,
         }
@@ -125,12 +136,16 @@ impl Options {
         }
         let store = Store::open(&self.database)?;
         let outbox = Outbox::new(store.clone(), self.outbox_limit);
+        let authorities = fetch::authorities::find(self.ssl_cert_file.as_deref());
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        let memory =
+            Memory::open(&self.memory, folder, store.clone(), &self.embed_by, authorities.as_deref())?;
         let receiver = |to: OpenMeter| {
-            let authorities = fetch::authorities::find(self.ssl_cert_file.as_deref());
             let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
             Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
         };
         Ok(State {
+            memory,
             ledger: Ledger::new(store.clone(), outbox.clone()),
             quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,
@@ -150,5 +165,16 @@ impl Options {
                 agents: self.agents,
             }),
         })
+    }
+}
+
+/// The engine that embeds: the one that is set, else Ollama on this machine. Where nothing embeds it does not matter,
+/// and another engine must not make another service.
+fn embed_by(settings: &Settings) -> EmbedBy {
+    let engine = settings.memory.embed_model.is_some().then_some(&settings.engine);
+    let url = engine.and_then(|engine| engine.url.clone());
+    EmbedBy {
+        url: url.unwrap_or_else(|| local(OLLAMA_PORT)),
+        key: engine.and_then(|engine| engine.api_key.clone()),
     }
 }

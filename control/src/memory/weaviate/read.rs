@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::super::backend::{Error, Page, Reach, Stored};
+use super::super::is_uuid;
 use super::Weaviate;
 use super::graphql::{Get, MOST, Order, Where};
 use super::http::{READ, harmless};
@@ -38,18 +39,20 @@ impl Weaviate {
         let limit = limit.min(MOST);
         let windows = if is_narrow || reach == Reach::Everyone { &[][..] } else { &WINDOWS[..] };
         let newest = before.map_or_else(unix_now_millis, |(at, _)| at.0);
+        let order = |mut found: Vec<Stored>| {
+            found.sort_by(|a, b| (b.event.timestamp, &b.id).cmp(&(a.event.timestamp, &a.id)));
+            found.truncate(limit);
+            found
+        };
         for window in windows {
             let mut all = all.clone();
             all.push(Where::Since(UnixMillis(newest.saturating_sub(*window))));
             let found = self.ask(&reach, all, Order::Newest, limit).await?;
             if found.len() >= limit {
-                return Ok(found);
+                return Ok(order(found));
             }
         }
-        let mut found = self.ask(&reach, all, Order::Newest, limit).await?;
-        found.sort_by(|a, b| (b.event.timestamp, &b.id).cmp(&(a.event.timestamp, &a.id)));
-        found.truncate(limit);
-        Ok(found)
+        Ok(order(self.ask(&reach, all, Order::Newest, limit).await?))
     }
 
     pub(in super::super) async fn search(
@@ -212,15 +215,6 @@ fn is_within(reach: &Reach, stored: &Stored) -> bool {
         Reach::Owner(owner) => stored.event.owner == *owner,
         Reach::Everyone => true,
     }
-}
-
-/// Whether a text is a UUID, in small letters.
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        })
 }
 
 /// An event of whoever wrote it: properties may be missing, null or of another type.
