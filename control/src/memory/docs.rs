@@ -21,7 +21,9 @@ mod forget;
 pub const FILE_NAME: &str = "documents.db";
 
 const SCHEMA: Schema =
-    Schema { steps: &[include_str!("docs/0001_documents.sql")], writing: &[], reading: &[] };
+    Schema { steps: &[include_str!("docs/0001_documents.sql")], writing: &[SECURE_DELETE], reading: &[] };
+/// What was forgotten is overwritten.
+const SECURE_DELETE: (&str, &str) = ("secure_delete", "ON");
 
 /// The longest content, in bytes.
 pub const MAX_CONTENT: usize = 1024 * 1024;

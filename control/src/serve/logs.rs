@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use serde_json::json;
 
-use super::memory::{Gate, MAX_TEXT, Refusal, Sent, other_method, read, request_key, uncached};
+use super::mem::{Gate, MAX_TEXT, Refusal, Sent, other_method, read, request_key, uncached};
 use super::{State, reply};
 use crate::clock::unix_now_millis;
 use crate::memory::logs::{self, Line};

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::clock::unix_now;
 use crate::replay::tests::Redis;
+use crate::settings;
 use crate::supervise::tests::Folder;
 
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -39,7 +40,8 @@ pub(super) fn options(folder: &Path) -> Options {
         database: folder.join("control.db"),
         openmeter: None,
         outbox_limit: 1000,
-        redaction: attach_core::redact::Rules::default(),
+        memory: settings::Memory { backend: settings::MemoryBackend::None, ..settings::Memory::default() },
+        embed_by: crate::memory::EmbedBy { url: crate::discover::engine::local(1), key: None },
         ssl_cert_file: None,
     }
 }

@@ -1,13 +1,22 @@
 //! Letting versions go: on their owner's word, or because they are old.
 
+use std::time::Duration;
+
 use attach_core::clock::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{Documents, Error, MemId};
+use crate::clock::unix_now_millis;
 use crate::store::rusqlite;
 
 /// How many versions go at once when they are old: nobody waits for a long transaction.
 const STEP: u32 = 200;
+/// How often it is looked for old ones.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How soon it is tried again when it failed.
+const AGAIN: Duration = Duration::from_secs(60);
+/// A day in milliseconds.
+const DAY: u64 = 86_400_000;
 
 impl Documents {
     /// Forgets a version of an owner's; `false`: it has none of that name.
@@ -25,6 +34,25 @@ impl Documents {
                 Ok(is_own)
             })
             .await
+    }
+
+    /// Forgets what is older than so many days (`MEM_RETENTION_DAYS`), now and every hour, until it is dropped.
+    pub async fn expire_for_good(self, days: u32) {
+        loop {
+            let age = u64::from(days).saturating_mul(DAY);
+            let pause = match self.expire(UnixMillis(unix_now_millis().saturating_sub(age))).await {
+                Ok(0) => EVERY,
+                Ok(gone) => {
+                    tracing::info!(gone, "documents older than MEM_RETENTION_DAYS were forgotten");
+                    EVERY
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "documents older than MEM_RETENTION_DAYS could not be forgotten");
+                    AGAIN
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Forgets what was written before a time, whosever it is; how many versions.

@@ -76,7 +76,7 @@ pub(super) async fn forget_of(
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let session = Parameters::read(asked, &["session"])?.session()?;
-    let deleted = memory.backend().forget(owner.clone(), session).await?;
+    let deleted = memory.forget(owner.clone(), session).await?;
     tracing::info!(user = caller.user, owner, deleted, "memory was forgotten");
     Ok(reply::json(StatusCode::OK, &json!({ "deleted": deleted })))
 }
