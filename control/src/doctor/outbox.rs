@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::clock::unix_now_millis;
-use crate::outbox::{self, Report};
+use crate::outbox::{self, Kind, Report};
 use crate::settings::Settings;
 use crate::store::{self, OpenError};
 
@@ -15,7 +15,7 @@ const SLOW: u64 = 60;
 /// Looks at the database itself, whether or not control runs.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let database = settings.state_dir.join(store::FILE_NAME);
-    let found = outbox::look(&database, unix_now_millis());
+    let found = outbox::look(&database, Kind::OpenMeter, unix_now_millis());
     judge(found, settings.accounting.openmeter().is_some(), &database)
 }
 

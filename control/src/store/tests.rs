@@ -84,7 +84,7 @@ async fn many_writes_at_once_are_few_transactions_and_a_failed_one_takes_no_othe
         }
     }
     assert_eq!((failed, ids(&store).await.len()), (20, 181));
-    let sql = "SELECT rows FROM row_counts WHERE name = 'set_aside'";
+    let sql = "SELECT rows FROM queue_sizes WHERE queue = 'set_aside' AND kind = 't'";
     let counted =
         store.read(move |connection| Ok::<i64, Error>(connection.query_row(sql, [], |row| row.get(0))?));
     assert_eq!(counted.await.unwrap(), 181);
@@ -95,7 +95,10 @@ async fn work_that_panics_is_an_error_and_the_next_goes_on() {
     let (_folder, store) = store("panic");
     let panicked = store
         .write(|connection| -> Result<(), Error> {
-            connection.execute("INSERT INTO set_aside VALUES (NULL, 't', 'x', '', '', 0)", [])?;
+            connection.execute(
+                "INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('t', 'x', '', '', 0)",
+                [],
+            )?;
             panic!("on purpose")
         })
         .await;

@@ -6,7 +6,7 @@ use super::process::Record;
 use super::state::StateDir;
 use super::{Error, Service, ready};
 use crate::clock::unix_now_millis;
-use crate::outbox::{self, Report};
+use crate::outbox::{self, Kind, Report};
 use crate::store;
 
 /// One process.
@@ -47,7 +47,8 @@ pub struct Status {
 /// # Errors
 /// When a record cannot be read.
 pub async fn look(state: &StateDir) -> Result<Status, Error> {
-    let outbox = outbox::look(&state.root().join(store::FILE_NAME), unix_now_millis()).ok().flatten();
+    let outbox =
+        outbox::look(&state.root().join(store::FILE_NAME), Kind::OpenMeter, unix_now_millis()).ok().flatten();
     let mut status = Status { ready: true, gateway: None, processes: Vec::new(), outbox };
     for name in Service::ALL {
         let record = Record::read(state, name)?;
