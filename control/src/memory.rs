@@ -176,3 +176,6 @@ pub(crate) fn is_uuid(text: &str) -> bool {
             _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
         })
 }
+
+#[cfg(test)]
+mod tests;

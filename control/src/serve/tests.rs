@@ -1,4 +1,5 @@
 mod accounts;
+mod mirrored;
 
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
