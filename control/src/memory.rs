@@ -101,9 +101,10 @@ impl Memory {
             }
             Backend::Embedded(_) | Backend::Weaviate(_) => {
                 let entries = objects.iter().filter_map(outbox::entry).collect();
-                outbox.put(entries, unix_now_millis()).await.map_err(|refused| {
-                    Error::Unavailable(refused.to_string())
-                })
+                outbox
+                    .put(entries, unix_now_millis())
+                    .await
+                    .map_err(|refused| Error::Unavailable(refused.to_string()))
             }
         }
     }

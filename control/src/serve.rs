@@ -194,7 +194,10 @@ impl Background {
             let queue = Outbox::of(state.store.clone(), outbox::Kind::Memory, memory::outbox::LIMIT);
             let waiting = queue.health(unix_now_millis()).await.unwrap_or_default().outbox;
             if waiting > 0 {
-                tracing::warn!(waiting, "events wait for memory: they leave with another MEM_BACKEND than none");
+                tracing::warn!(
+                    waiting,
+                    "events wait for memory: they leave with another MEM_BACKEND than none"
+                );
             }
         }
         Self { delivery, memory, prune: tokio::spawn(ledger::prune(state.store.clone())) }

@@ -35,7 +35,8 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let remembered = Queue {
         name: "memory outbox",
         aside: "memory set aside",
-        to: (memory.weaviate().is_some() || memory.is_on() && memory.embed_model.is_some()).then_some("memory"),
+        to: (memory.weaviate().is_some() || memory.is_on() && memory.embed_model.is_some())
+            .then_some("memory"),
         unset: if memory.is_on() {
             "control brings them to its own store when it runs: `attach up`"
         } else {

@@ -141,7 +141,8 @@ impl Embedder {
         }
         let body = json!({ "model": self.model, "input": texts, "truncate": true });
         let later = |error: &reqwest::Error| {
-            let why = if error.is_timeout() { "no answer in time".to_owned() } else { fetch::root_cause(error) };
+            let why =
+                if error.is_timeout() { "no answer in time".to_owned() } else { fetch::root_cause(error) };
             Answer::Later(format!("the engine does not embed (MEM_EMBED_MODEL): {why}; check ENGINE_URL"))
         };
         let mut response = match request.json(&body).send().await {
@@ -170,7 +171,9 @@ impl Embedder {
                 Ok(Some(chunk)) if read.len().saturating_add(chunk.len()) <= MAX_ANSWER => {
                     read.extend_from_slice(&chunk);
                 }
-                Ok(Some(_)) => return Answer::Refused("the engine's answer to /api/embed is too long".to_owned()),
+                Ok(Some(_)) => {
+                    return Answer::Refused("the engine's answer to /api/embed is too long".to_owned());
+                }
                 Ok(None) => break,
                 Err(error) => return later(&error),
             }
@@ -179,7 +182,9 @@ impl Embedder {
             (1..=MAX_LENGTH).contains(&vector.len()) && vector.iter().all(|number| number.is_finite())
         };
         match serde_json::from_slice(&read) {
-            Ok(Embedded { embeddings }) if embeddings.len() == texts.len() && embeddings.iter().all(is_fit) => {
+            Ok(Embedded { embeddings })
+                if embeddings.len() == texts.len() && embeddings.iter().all(is_fit) =>
+            {
                 Answer::Vectors(embeddings)
             }
             _ => Answer::Unfit("the engine's answer to /api/embed is none of Ollama's".to_owned()),

@@ -22,7 +22,10 @@ pub struct Entry {
 impl std::fmt::Debug for Entry {
     /// Nothing of what it says.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("id", &self.id).field("bytes", &self.payload.len()).finish_non_exhaustive()
+        f.debug_struct("Entry")
+            .field("id", &self.id)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +136,11 @@ pub(crate) fn forget(
             "DELETE FROM {table} WHERE kind = ?1 AND owner = ?2 \
              AND (?3 IS NULL OR substr(coalesce(session, ''), 1, length(?3)) = ?3)"
         );
-        gone = gone.saturating_add(connection.prepare_cached(&delete)?.execute((kind.name(), owner, session))?);
+        gone = gone.saturating_add(connection.prepare_cached(&delete)?.execute((
+            kind.name(),
+            owner,
+            session,
+        ))?);
     }
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }
@@ -152,7 +159,8 @@ pub(crate) fn forget_older(
             "DELETE FROM {table} WHERE {time} < ?2 AND seq IN \
              (SELECT seq FROM {table} WHERE kind = ?1 ORDER BY seq LIMIT ?3)"
         );
-        gone = gone.saturating_add(connection.prepare_cached(&delete)?.execute((kind.name(), before, most))?);
+        gone =
+            gone.saturating_add(connection.prepare_cached(&delete)?.execute((kind.name(), before, most))?);
     }
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }

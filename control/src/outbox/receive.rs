@@ -16,7 +16,10 @@ pub struct Event {
 impl std::fmt::Debug for Event {
     /// Nothing of what it says.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Event").field("id", &self.id).field("bytes", &self.payload.len()).finish_non_exhaustive()
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
     }
 }
 

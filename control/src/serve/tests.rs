@@ -41,10 +41,7 @@ pub(super) fn options(folder: &Path) -> Options {
         openmeter: None,
         outbox_limit: 1000,
         memory: settings::Memory { backend: settings::MemoryBackend::None, ..settings::Memory::default() },
-        embed_by: crate::memory::EmbedBy {
-            url: crate::discover::engine::local(1),
-            key: None,
-        },
+        embed_by: crate::memory::EmbedBy { url: crate::discover::engine::local(1), key: None },
         ssl_cert_file: None,
     }
 }

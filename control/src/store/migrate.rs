@@ -8,8 +8,11 @@ use super::OpenError;
 
 /// Every step from an empty database to today's, in order. A step that has been released is never edited:
 /// what changes is a new one at the end.
-const STEPS: &[&str] =
-    &[include_str!("migrations/0001_usage.sql"), include_str!("migrations/0002_quota.sql"), include_str!("migrations/0003_queues.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_usage.sql"),
+    include_str!("migrations/0002_quota.sql"),
+    include_str!("migrations/0003_queues.sql"),
+];
 
 fn known() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)

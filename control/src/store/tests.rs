@@ -95,7 +95,10 @@ async fn work_that_panics_is_an_error_and_the_next_goes_on() {
     let (_folder, store) = store("panic");
     let panicked = store
         .write(|connection| -> Result<(), Error> {
-            connection.execute("INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('t', 'x', '', '', 0)", [])?;
+            connection.execute(
+                "INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('t', 'x', '', '', 0)",
+                [],
+            )?;
             panic!("on purpose")
         })
         .await;
@@ -203,9 +206,16 @@ async fn a_database_of_an_earlier_version_keeps_what_it_has_and_its_sizes_are_ri
     let sizes = async || {
         store
             .read(|connection| {
-                let mut query = connection.prepare("SELECT queue, kind, rows, bytes FROM queue_sizes ORDER BY 1, 2")?;
+                let mut query =
+                    connection.prepare("SELECT queue, kind, rows, bytes FROM queue_sizes ORDER BY 1, 2")?;
                 let rows = query.query_map([], |row| {
-                    Ok(format!("{} {} {} {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+                    Ok(format!(
+                        "{} {} {} {}",
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, i64>(2)?,
+                        row.get::<_, i64>(3)?
+                    ))
                 })?;
                 Ok::<_, Error>(rows.collect::<Result<Vec<_>, _>>()?)
             })
@@ -217,7 +227,10 @@ async fn a_database_of_an_earlier_version_keeps_what_it_has_and_its_sizes_are_ri
     store
         .write(|connection| {
             connection.execute("DELETE FROM outbox WHERE id = 'a'", [])?;
-            connection.execute("INSERT INTO outbox (kind, id, payload, added_at) VALUES ('memory', 'm', 'four', 1)", [])?;
+            connection.execute(
+                "INSERT INTO outbox (kind, id, payload, added_at) VALUES ('memory', 'm', 'four', 1)",
+                [],
+            )?;
             Ok::<_, Error>(())
         })
         .await

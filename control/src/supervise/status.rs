@@ -169,7 +169,8 @@ mod tests {
     fn what_has_not_left_is_told() {
         let health = outbox::Health { outbox: 4, set_aside: 1, oldest_seconds: 61 };
         let report = Report { health, attempts: 2, error: Some("why".to_owned()), set_aside_error: None };
-        let status = Status { ready: true, gateway: None, processes: Vec::new(), outbox: Some(report), memory: None };
+        let status =
+            Status { ready: true, gateway: None, processes: Vec::new(), outbox: Some(report), memory: None };
         let expected =
             "outbox   4 events wait, the oldest for 1 min 1 s  1 set aside: see `attach doctor`  (why)\n";
         assert!(status.to_string().ends_with(expected), "{status}");

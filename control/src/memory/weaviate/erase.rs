@@ -87,7 +87,9 @@ impl Weaviate {
             let Results { matches, successful, failed } = answer.json::<Erased>("an erasure")?.results;
             gone = gone.saturating_add(successful);
             if failed > 0 {
-                return Err(Error::Unavailable(format!("Weaviate could not erase {failed} of {matches} events")));
+                return Err(Error::Unavailable(format!(
+                    "Weaviate could not erase {failed} of {matches} events"
+                )));
             }
             if matches == 0 {
                 return Ok(gone);

@@ -76,9 +76,7 @@ impl Where {
 
     /// As it stands in the body of a request.
     pub(super) fn json(&self) -> Value {
-        let one = |path: &str, operator: &str, value: &str, text: &str| {
-            json!({ "path": [path], "operator": operator, value: text })
-        };
+        let one = |path: &str, operator: &str, value: &str, text: &str| json!({ "path": [path], "operator": operator, value: text });
         let several = |operator: &str, operands: &[Self]| {
             let operands: Vec<Value> = operands.iter().map(Self::json).collect();
             json!({ "operator": operator, "operands": operands })
@@ -153,14 +151,14 @@ impl Get {
             let _ = write!(arguments, ",where:{}", filter.graphql());
         }
         let order = match &self.order {
-            Order::Newest => {
-                r#"sort:[{path:["timestamp"],order:desc},{path:["_id"],order:desc}]"#.to_owned()
-            }
+            Order::Newest => r#"sort:[{path:["timestamp"],order:desc},{path:["_id"],order:desc}]"#.to_owned(),
             Order::Words(words) => format!(r#"bm25:{{query:{},properties:["content"]}}"#, literal(words)),
             Order::Hybrid(words, vector) => {
                 // What is not finite is no number of GraphQL's.
-                let vector: Vec<String> =
-                    vector.iter().map(|n| if n.is_finite() { n.to_string() } else { "0".to_owned() }).collect();
+                let vector: Vec<String> = vector
+                    .iter()
+                    .map(|n| if n.is_finite() { n.to_string() } else { "0".to_owned() })
+                    .collect();
                 format!(
                     r#"hybrid:{{query:{},properties:["content"],alpha:0.5,vector:[{}]}}"#,
                     literal(words),
@@ -205,10 +203,7 @@ mod tests {
         }
         assert!(Where::session(&SessionFilter::Whole(hex.repeat(4))).is_some());
         let begins = Where::session(&SessionFilter::Beginning(hex.to_owned())).unwrap();
-        assert_eq!(
-            begins.graphql(),
-            r#"{operator:Like,path:["session_id"],valueText:"0123456789abcdef*"}"#
-        );
+        assert_eq!(begins.graphql(), r#"{operator:Like,path:["session_id"],valueText:"0123456789abcdef*"}"#);
     }
 
     #[test]

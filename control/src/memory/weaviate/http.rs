@@ -58,7 +58,8 @@ impl Http {
         if let Some(tenant) = tenant {
             url.query_pairs_mut().append_pair("tenant", tenant);
         }
-        let mut request = self.client.request(method, url).timeout(deadline).header("accept", "application/json");
+        let mut request =
+            self.client.request(method, url).timeout(deadline).header("accept", "application/json");
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose());
         }
@@ -72,7 +73,9 @@ impl Http {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.silent(&error))? {
             if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
                 let most = MAX_ANSWER / 1024 / 1024;
-                return Err(Error::Refused(format!("its answer is longer than {most} MiB: ask for fewer events")));
+                return Err(Error::Refused(format!(
+                    "its answer is longer than {most} MiB: ask for fewer events"
+                )));
             }
             body.extend_from_slice(&chunk);
         }
@@ -80,8 +83,7 @@ impl Http {
     }
 
     fn silent(&self, error: &reqwest::Error) -> Error {
-        let why =
-            if error.is_timeout() { "no answer in time".to_owned() } else { fetch::root_cause(error) };
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { fetch::root_cause(error) };
         Error::Unavailable(format!("Weaviate at {}: {why}; check WEAVIATE_URL and the network", self.shown()))
     }
 
@@ -110,8 +112,9 @@ impl Answer {
         if self.status != 200 {
             return Err(self.refusal(what));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|_| Error::Unavailable(format!("Weaviate's answer to {what} is none: check WEAVIATE_URL")))
+        serde_json::from_slice(&self.body).map_err(|_| {
+            Error::Unavailable(format!("Weaviate's answer to {what} is none: check WEAVIATE_URL"))
+        })
     }
 
     /// Why a request was not carried out.
@@ -137,7 +140,8 @@ impl Answer {
 
 /// Names that Weaviate may quote.
 fn is_name(text: &str) -> bool {
-    text == attach_core::mirror::CLASS || super::schema::PROPERTIES.iter().any(|property| property.name == text)
+    text == attach_core::mirror::CLASS
+        || super::schema::PROPERTIES.iter().any(|property| property.name == text)
 }
 
 /// What Weaviate says, fit for a log: one line, and nothing from the first quoted word on that is not a name of

@@ -109,7 +109,8 @@ impl Weaviate {
         let misfit: Vec<Record> = records
             .iter()
             .filter(|record| {
-                let is_it = |(fault, bad): &(Fault, Rejected)| *fault == Fault::Vector && bad.id == record.object.id;
+                let is_it =
+                    |(fault, bad): &(Fault, Rejected)| *fault == Fault::Vector && bad.id == record.object.id;
                 record.vector.is_some() && rejected.iter().any(is_it)
             })
             .cloned()
@@ -167,7 +168,9 @@ impl Weaviate {
         for record in records {
             let id = record.object.id.as_str();
             let Some(outcome) = by_id.get(id.to_lowercase().as_str()).or_else(|| by_id.get(id)) else {
-                return Err(Error::Unavailable("Weaviate said nothing about some events of a batch".to_owned()));
+                return Err(Error::Unavailable(
+                    "Weaviate said nothing about some events of a batch".to_owned(),
+                ));
             };
             if outcome.status == "SUCCESS" {
                 continue;
@@ -184,7 +187,6 @@ impl Weaviate {
         }
         Ok(Ok(rejected))
     }
-
 }
 
 /// What an object's error means. Weaviate gives no codes, so its words are all there is.
@@ -250,7 +252,10 @@ mod tests {
             ("put object: connect: connection refused", Fault::Passing),
             ("auto create tenants: add tenants to class \"MemoryEvent\": leader not found", Fault::Passing),
             ("class MemoryEvent has multi-tenancy disabled, but request was with tenant", Fault::Class),
-            ("insert to vector index: new node has a vector with length 3. Existing nodes have vectors with length 4", Fault::Vector),
+            (
+                "insert to vector index: new node has a vector with length 3. Existing nodes have vectors with length 4",
+                Fault::Vector,
+            ),
             ("vector lengths don't match: 3 vs 4", Fault::Vector),
         ] {
             assert_eq!(fault(said), expected, "{said}");

@@ -1,7 +1,7 @@
 //! Reading events from Weaviate.
 
-use attach_core::clock::date::{self, LAST_MILLISECOND};
 use attach_core::clock::UnixMillis;
+use attach_core::clock::date::{self, LAST_MILLISECOND};
 use attach_core::mirror::{CLASS, MemoryEvent};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
@@ -150,7 +150,9 @@ impl Weaviate {
         // In turns: the best of each, then the second of each.
         while found.len() < limit || order == Order::Newest {
             let before = found.len();
-            found.extend(answers.iter_mut().filter_map(Iterator::next).filter(|stored| is_within(reach, stored)));
+            found.extend(
+                answers.iter_mut().filter_map(Iterator::next).filter(|stored| is_within(reach, stored)),
+            );
             if answers.iter().all(|answer| answer.len() == 0) || found.len() == before && answers.is_empty() {
                 break;
             }
@@ -185,7 +187,8 @@ impl Weaviate {
         if let Some(message) = value.pointer("/errors/0/message").and_then(Value::as_str) {
             return self.failed(message);
         }
-        let Some(Value::Array(rows)) = value.pointer_mut(&format!("/data/Get/{CLASS}")).map(Value::take) else {
+        let Some(Value::Array(rows)) = value.pointer_mut(&format!("/data/Get/{CLASS}")).map(Value::take)
+        else {
             return Err(Error::Unavailable("Weaviate's answer to a question is none".to_owned()));
         };
         let row = |row: &Value| stored(row.pointer("/_additional/id").and_then(Value::as_str)?, row);

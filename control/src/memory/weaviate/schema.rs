@@ -102,12 +102,9 @@ fn class(vectorizer: Option<&str>, tenants: bool) -> Value {
         "class": CLASS,
         "description": "What the gateway remembers of prompts, answers, logs and documents.",
         "properties": properties,
-        // A user may be called like a stop word.
-        "invertedIndexConfig": {
-            "indexTimestamps": true,
-            "indexNullState": true,
-            "stopwords": { "preset": "none" },
-        },
+        // A user may be called like a stop word. What is not asked for (absence, Weaviate's own times) is not indexed:
+        // each event would pay for it.
+        "invertedIndexConfig": { "stopwords": { "preset": "none" } },
         "multiTenancyConfig": {
             "enabled": tenants,
             "autoTenantCreation": tenants,
@@ -231,7 +228,8 @@ mod tests {
     #[test]
     fn an_existing_class_lacks_something_or_cannot_be_used() {
         let of = |properties: Value| json!({ "class": "MemoryEvent", "properties": properties });
-        let missing = judge(&of(json!([{"name": "user", "dataType": ["text"], "tokenization": "word"}])), false);
+        let missing =
+            judge(&of(json!([{"name": "user", "dataType": ["text"], "tokenization": "word"}])), false);
         let missing: Vec<_> = missing.unwrap().into_iter().map(|property| property.name).collect();
         assert!(missing.contains(&"owner") && !missing.contains(&"user"), "{missing:?}");
         for (property, names) in [

@@ -203,11 +203,10 @@ mod tests {
 
     #[test]
     fn every_help_text_fits_on_its_line() {
-        let (mut page, own) = (String::new(), Own {
-            version: "1",
-            outbox: Health::default(),
-            memory: Some(memory::Health::default()),
-        });
+        let (mut page, own) = (
+            String::new(),
+            Own { version: "1", outbox: Health::default(), memory: Some(memory::Health::default()) },
+        );
         assert_eq!(own.write(&mut page).len(), 7);
         let own: Vec<_> = own.gauges().map(|(name, help, ..)| (name, help)).collect();
         for (name, help) in HELP.iter().chain(&own) {

@@ -16,7 +16,8 @@ fn state(name: &str) -> (Folder, State) {
 }
 
 fn object(key: &str) -> Value {
-    let event = MemoryEvent { owner: "alice".into(), role: "user".into(), content: "x".into(), ..Default::default() };
+    let event =
+        MemoryEvent { owner: "alice".into(), role: "user".into(), content: "x".into(), ..Default::default() };
     serde_json::to_value(Object::new(key, event, false)).unwrap()
 }
 
@@ -54,7 +55,8 @@ async fn a_batch_that_is_none_is_refused_without_being_repeated() {
         (json!({"objects": vec![object("a"); 2001]}), 422),
         (json!({"objects": []}), 204),
     ] {
-        let (status, _, detail) = answer(state.clone(), asked("POST", "/internal/memory", &body.to_string())).await;
+        let (status, _, detail) =
+            answer(state.clone(), asked("POST", "/internal/memory", &body.to_string())).await;
         assert_eq!(status.as_u16(), expected, "{detail}");
         assert!(!detail.to_string().contains("hunter2"));
     }

@@ -26,7 +26,9 @@ async fn stand_in(judge: impl Fn(usize, Value) -> (u16, String) + Send + Sync + 
                     };
                     judge(now, serde_json::from_slice(&body).unwrap())
                 }
-                "/v1/schema/MemoryEvent" => (200, json!({"class": "MemoryEvent", "properties": []}).to_string()),
+                "/v1/schema/MemoryEvent" => {
+                    (200, json!({"class": "MemoryEvent", "properties": []}).to_string())
+                }
                 _ => (200, String::new()),
             };
             if status == 0 {
@@ -70,7 +72,9 @@ async fn what_may_pass_is_an_error_and_what_will_not_is_named() {
         assert!(matches!(&error, Error::Refused(text) if text.contains(names)), "{error}");
     }
     let weaviate = stand_in(|_, batch| {
-        taken(&batch, |content| (content == "3").then_some("invalid text property 'content': the value is 'my secret'"))
+        taken(&batch, |content| {
+            (content == "3").then_some("invalid text property 'content': the value is 'my secret'")
+        })
     })
     .await;
     let rejected = weaviate.put(records()).await.unwrap();
@@ -86,8 +90,14 @@ async fn what_may_pass_is_an_error_and_what_will_not_is_named() {
 async fn a_batch_that_is_refused_whole_is_halved_until_the_bad_one_is_alone() {
     let weaviate = stand_in(|_, batch| {
         let objects = batch["objects"].as_array().unwrap();
-        if objects.iter().any(|object| ["2", "9"].contains(&object["properties"]["content"].as_str().unwrap())) {
-            return (422, json!({"code": 601, "message": "body.objects.1.id in body must be of type uuid"}).to_string());
+        if objects
+            .iter()
+            .any(|object| ["2", "9"].contains(&object["properties"]["content"].as_str().unwrap()))
+        {
+            return (
+                422,
+                json!({"code": 601, "message": "body.objects.1.id in body must be of type uuid"}).to_string(),
+            );
         }
         taken(&batch, |_| None)
     })

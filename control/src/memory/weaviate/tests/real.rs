@@ -15,8 +15,25 @@ async fn what_is_put_is_found_by_its_owner_alone_until_it_is_forgotten() {
 
     // Names that a careless filter would take for each other, or for a part of its own text.
     let names = [
-        "alice", "Alice", "alice bob", "ali", "the", "a", "auth0|x", "al\"ice", "al\\ice", "\\\"", "a\nb", "§team-a",
-        "}]){_additional{id}}", "*", "a*", "emoji 😀", "nul\0x", "a\u{2028}b", "user@example.com",
+        "alice",
+        "Alice",
+        "alice bob",
+        "ali",
+        "the",
+        "a",
+        "auth0|x",
+        "al\"ice",
+        "al\\ice",
+        "\\\"",
+        "a\nb",
+        "§team-a",
+        "}]){_additional{id}}",
+        "*",
+        "a*",
+        "emoji 😀",
+        "nul\0x",
+        "a\u{2028}b",
+        "user@example.com",
     ];
     let mut records = Vec::new();
     for (at, name) in names.iter().enumerate() {
@@ -29,7 +46,10 @@ async fn what_is_put_is_found_by_its_owner_alone_until_it_is_forgotten() {
         let stored = &all[at].object;
         let expected = Stored { id: stored.id.clone(), event: stored.properties.clone() };
         assert_eq!(weaviate.list(owner(name), page(10)).await, Ok(vec![expected.clone()]), "{name}");
-        assert_eq!(weaviate.search(owner(name), "fox".to_owned(), None, 10).await, Ok(vec![expected.clone()]));
+        assert_eq!(
+            weaviate.search(owner(name), "fox".to_owned(), None, 10).await,
+            Ok(vec![expected.clone()])
+        );
         let got = weaviate.get(owner(name), stored.id.to_uppercase()).await;
         assert_eq!(got, Ok(Some(expected)), "{name}");
         let theirs = &all[(at + 1) % all.len()].object.id;
@@ -39,7 +59,11 @@ async fn what_is_put_is_found_by_its_owner_alone_until_it_is_forgotten() {
     // Weaviate drops spaces around a value, so that whoever has such a name could be taken for somebody else.
     for name in ["", " alice", "alice\u{2028}"] {
         assert!(matches!(weaviate.list(owner(name), page(10)).await, Err(Error::Refused(_))), "{name:?}");
-        assert_eq!(weaviate.put(vec![record("space", event(name, T, "x"))]).await.unwrap().len(), 1, "{name:?}");
+        assert_eq!(
+            weaviate.put(vec![record("space", event(name, T, "x"))]).await.unwrap().len(),
+            1,
+            "{name:?}"
+        );
     }
     // A query is one, whatever stands in it.
     for query in names {
@@ -90,12 +114,14 @@ async fn pages_hold_every_event_once_whatever_happened_at_the_same_moment() {
                 found.extend(stored);
             }
             assert!(found.iter().all(|stored| stored.event.owner == "alice"));
-            let keys: Vec<_> = found.iter().map(|stored| (stored.event.timestamp, stored.id.clone())).collect();
+            let keys: Vec<_> =
+                found.iter().map(|stored| (stored.event.timestamp, stored.id.clone())).collect();
             assert!(keys.is_sorted_by(|a, b| a > b), "{session:?} {limit}");
             assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), count, "{session:?} {limit}");
         }
     }
-    let forgotten = weaviate.forget("alice".to_owned(), Some(SessionFilter::Beginning(SESSION[..16].to_owned())));
+    let forgotten =
+        weaviate.forget("alice".to_owned(), Some(SessionFilter::Beginning(SESSION[..16].to_owned())));
     assert_eq!(forgotten.await, Ok(30));
     assert_eq!(weaviate.forget("alice".to_owned(), None).await, Ok(30));
     assert_eq!(server.count().await, 1);
@@ -105,17 +131,21 @@ async fn pages_hold_every_event_once_whatever_happened_at_the_same_moment() {
 async fn vectors_join_in_and_one_of_another_length_costs_no_event() {
     let Some(server) = Server::start("vectors", &[]).await else { return };
     let weaviate = server.weaviate(false);
-    let with = |key: &str, text: &str, vector: Vec<f32>| {
-        Record { vector: Some(vector), ..record(key, event("alice", T, text)) }
+    let with = |key: &str, text: &str, vector: Vec<f32>| Record {
+        vector: Some(vector),
+        ..record(key, event("alice", T, text))
     };
     let records = vec![with("a", "a red fox", vec![1.0, 0.0]), with("b", "a blue sky", vec![0.0, 1.0])];
     assert_eq!(weaviate.put(records).await, Ok(vec![]));
-    let nearest = weaviate.search(owner("alice"), "zebra".to_owned(), Some(vec![0.1, 1.0]), 10).await.unwrap();
+    let nearest =
+        weaviate.search(owner("alice"), "zebra".to_owned(), Some(vec![0.1, 1.0]), 10).await.unwrap();
     assert_eq!(contents(&nearest)[0], "a blue sky", "by meaning alone");
-    let other = vec![with("c", "three numbers", vec![0.0, 1.0, 1.0]), with("d", "two numbers", vec![0.0, 0.5])];
+    let other =
+        vec![with("c", "three numbers", vec![0.0, 1.0, 1.0]), with("d", "two numbers", vec![0.0, 0.5])];
     assert_eq!(weaviate.put(other).await, Ok(vec![]));
     assert_eq!(server.count().await, 4);
-    let found = weaviate.search(owner("alice"), "numbers".to_owned(), Some(vec![0.1, 1.0, 1.0]), 10).await.unwrap();
+    let found =
+        weaviate.search(owner("alice"), "numbers".to_owned(), Some(vec![0.1, 1.0, 1.0]), 10).await.unwrap();
     assert_eq!(found.len(), 2, "a query of another length is answered by words");
 }
 
@@ -136,7 +166,10 @@ async fn the_class_that_the_original_made_goes_on() {
     assert_eq!(contents(&weaviate.list(owner("alice"), page(10)).await.unwrap()), ["a new fox"]);
     let found = weaviate.search(owner("alice"), "fox".to_owned(), None, 10).await.unwrap();
     assert_eq!(contents(&found), ["a new fox"]);
-    assert_eq!(contents(&weaviate.list(Reach::Everyone, page(10)).await.unwrap()), ["a new fox", "an old fox"]);
+    assert_eq!(
+        contents(&weaviate.list(Reach::Everyone, page(10)).await.unwrap()),
+        ["a new fox", "an old fox"]
+    );
     let stop_word = weaviate.list(owner("the"), page(10)).await;
     assert!(matches!(&stop_word, Err(Error::Refused(text)) if text.contains("stopwords")), "{stop_word:?}");
     let with_tenants = server.weaviate(true).prepare().await.unwrap_err().to_string();
