@@ -1,5 +1,6 @@
 mod accounts;
 mod remembered;
+mod weaviate;
 
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
