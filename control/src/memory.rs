@@ -8,10 +8,13 @@
 //! ([`outbox`]); nothing that was acknowledged is lost on the way.
 
 pub mod backend;
+pub mod docs;
 pub mod embedded;
 pub mod embedding;
+pub mod logs;
 mod open;
 pub mod outbox;
+pub mod shares;
 mod upkeep;
 pub mod weaviate;
 

@@ -6,6 +6,8 @@
 
 mod auth_config;
 mod keys;
+mod logs;
+mod mem;
 mod metrics;
 mod mirror;
 mod once;
@@ -16,14 +18,16 @@ pub mod reply;
 mod resource;
 mod token;
 mod usage;
+mod weaviate;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use attach_core::mirror::OUTBOX_PATH;
+use attach_core::mirror::{EMBEDDED_PREFIX, OUTBOX_PATH};
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
+use attach_core::redact::Redactor;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,6 +38,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
+use crate::memory::docs::Documents;
 use crate::memory::{self, Memory};
 use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::quota::Quotas;
@@ -73,6 +78,10 @@ pub struct State {
     openmeter: Option<Receiver>,
     /// What is remembered; `None`: `MEM_BACKEND=none`.
     memory: Option<Memory>,
+    /// What agents wrote; there is none without memory.
+    documents: Option<Documents>,
+    /// What takes secrets out of what comes in here.
+    redactor: Arc<Redactor>,
     metrics: Arc<metrics::Metrics>,
 }
 
@@ -84,12 +93,12 @@ struct Fixed {
     issuers: Vec<String>,
     scopes: Vec<String>,
     agents: BTreeMap<String, String>,
+    retention_days: Option<u32>,
 }
 
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
-const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
+const LATER: &[&str] = &["/a2a", "/tasks/send", "/tasks/status", "/v1/quota/me", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -128,6 +137,9 @@ pub fn app(state: State) -> Router {
         .route("/internal/health", get(records::health))
         .route(OUTBOX_PATH, post(mirror::accept).layer(DefaultBodyLimit::max(mirror::MAX_BYTES)))
         .route("/v1/usage", get(usage::own))
+        .merge(logs::routes())
+        .merge(mem::routes())
+        .nest(EMBEDDED_PREFIX, weaviate::routes())
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)
@@ -171,6 +183,7 @@ pub async fn serve(
 struct Background {
     delivery: Option<outbox::Running>,
     memory: Option<memory::Running>,
+    documents: Option<tokio::task::JoinHandle<()>>,
     prune: tokio::task::JoinHandle<()>,
 }
 
@@ -200,12 +213,17 @@ impl Background {
                 );
             }
         }
-        Self { delivery, memory, prune: tokio::spawn(ledger::prune(state.store.clone())) }
+        let documents = state.documents.clone().zip(state.fixed.retention_days);
+        let documents = documents.map(|(documents, days)| tokio::spawn(documents.expire_for_good(days)));
+        Self { delivery, memory, documents, prune: tokio::spawn(ledger::prune(state.store.clone())) }
     }
 
     /// Ends all of it. What has not left is on the disk.
     async fn stop(self) {
         self.prune.abort();
+        if let Some(documents) = &self.documents {
+            documents.abort();
+        }
         let delivery = async {
             if let Some(delivery) = self.delivery {
                 delivery.stop().await;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use attach_core::config::memory::{CustomRedactionConfig, RedactionConfig};
+use attach_core::redact::{BadPattern, CustomPattern, Redactor, Rules};
 use attach_core::secret::Secret;
 
 use super::metrics::Metrics;
@@ -12,6 +14,7 @@ use crate::authorized_keys::AuthorizedKeys;
 use crate::discover::engine::{OLLAMA_PORT, local};
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
+use crate::memory::docs::{self, Documents};
 use crate::memory::{self, EmbedBy, Memory};
 use crate::outbox::{self, Outbox, Receiver};
 use crate::quota::Quotas;
@@ -77,6 +80,9 @@ pub enum OptionsError {
     /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A pattern of the operator's own.
+    #[error("memory.redaction.custom[{}].pattern cannot be used: {}", .0.at, .0.problem)]
+    Redaction(BadPattern),
     /// Memory.
     #[error(transparent)]
     Memory(#[from] memory::OpenError),
@@ -144,8 +150,12 @@ impl Options {
             let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
             Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
         };
+        let documents =
+            memory.as_ref().map(|_| Documents::open(&self.database.with_file_name(docs::FILE_NAME)));
         Ok(State {
             memory,
+            documents: documents.transpose()?,
+            redactor: Arc::new(redactor(&self.memory.redaction)?),
             ledger: Ledger::new(store.clone(), outbox.clone()),
             quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,
@@ -163,6 +173,7 @@ impl Options {
                 issuers: self.issuers,
                 scopes: self.scopes,
                 agents: self.agents,
+                retention_days: self.memory.retention_days,
             }),
         })
     }
@@ -177,4 +188,12 @@ fn embed_by(settings: &Settings) -> EmbedBy {
         url: url.unwrap_or_else(|| local(OLLAMA_PORT)),
         key: engine.and_then(|engine| engine.api_key.clone()),
     }
+}
+
+/// What takes secrets out of what comes in here, as the filter's does.
+fn redactor(config: &RedactionConfig) -> Result<Redactor, OptionsError> {
+    let own =
+        |own: &CustomRedactionConfig| CustomPattern { kind: own.kind.clone(), pattern: own.pattern.clone() };
+    let rules = Rules { national_ids: config.national_ids, custom: config.custom.iter().map(own).collect() };
+    Redactor::new(&rules).map_err(OptionsError::Redaction)
 }
