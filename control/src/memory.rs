@@ -180,3 +180,6 @@ pub(crate) fn is_uuid(text: &str) -> bool {
             _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
         })
 }
+
+#[cfg(test)]
+mod tests;

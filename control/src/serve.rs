@@ -18,12 +18,13 @@ pub mod reply;
 mod resource;
 mod token;
 mod usage;
+mod weaviate;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use attach_core::mirror::OUTBOX_PATH;
+use attach_core::mirror::{EMBEDDED_PREFIX, OUTBOX_PATH};
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
 use attach_core::redact::Redactor;
@@ -138,6 +139,7 @@ pub fn app(state: State) -> Router {
         .route("/v1/usage", get(usage::own))
         .merge(logs::routes())
         .merge(mem::routes())
+        .nest(EMBEDDED_PREFIX, weaviate::routes())
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)

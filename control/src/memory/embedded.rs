@@ -51,12 +51,6 @@ pub struct Embedded {
     tidier: Arc<Tidier>,
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
 impl Embedded {
     /// Opens the database at a path and makes it where there is none. What an earlier process was forgetting goes on
     /// being forgotten, where there is a Tokio runtime.

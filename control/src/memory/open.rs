@@ -70,7 +70,6 @@ impl Memory {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "it opens a database")]
-fn embedded(_folder: &Path) -> Result<Embedded, store::OpenError> {
-    Ok(Embedded {})
+fn embedded(folder: &Path) -> Result<Embedded, store::OpenError> {
+    Embedded::open(&folder.join(super::embedded::FILE_NAME))
 }

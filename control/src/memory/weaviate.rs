@@ -124,6 +124,12 @@ impl Weaviate {
         self.inner.prepared.store(false, Ordering::Release);
     }
 
+    /// What Weaviate said shows that the class is not the one that was looked at.
+    fn lost_class(&self, reason: &str) -> Error {
+        self.forget_class();
+        Error::Unavailable(format!("Weaviate's class MemoryEvent has changed: {reason}"))
+    }
+
     /// [`prepare`](Self::prepare), where that has not been done.
     async fn ready(&self) -> Result<(), Error> {
         if self.is_prepared() { Ok(()) } else { self.prepare().await }

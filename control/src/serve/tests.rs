@@ -1,5 +1,7 @@
 mod accounts;
+mod mirrored;
 mod remembered;
+mod weaviate;
 
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};

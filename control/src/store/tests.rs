@@ -187,6 +187,58 @@ fn a_newer_database_and_what_is_none_are_refused_with_what_to_do() {
     assert!(matches!(Store::open(Path::new("/proc/none/control.db")), Err(OpenError::File { .. })));
 }
 
+#[tokio::test]
+async fn a_database_of_an_earlier_version_keeps_what_it_has_and_its_sizes_are_right() {
+    let folder = Folder::new("store-earlier");
+    let path = folder.path().join(FILE_NAME);
+    let old = Connection::open(&path).unwrap();
+    for step in [include_str!("migrations/0001_usage.sql"), include_str!("migrations/0002_quota.sql")] {
+        old.execute_batch(step).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA user_version = 2;
+         INSERT INTO outbox (kind, id, payload, added_at) VALUES ('openmeter', 'a', 'äb', 7), ('openmeter', 'b', '', 8);
+         INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('record', 'x', 'y', 'why', 9);",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path).unwrap();
+    let sizes = async || {
+        store
+            .read(|connection| {
+                let mut query =
+                    connection.prepare("SELECT queue, kind, rows, bytes FROM queue_sizes ORDER BY 1, 2")?;
+                let rows = query.query_map([], |row| {
+                    Ok(format!(
+                        "{} {} {} {}",
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, i64>(2)?,
+                        row.get::<_, i64>(3)?
+                    ))
+                })?;
+                Ok::<_, Error>(rows.collect::<Result<Vec<_>, _>>()?)
+            })
+            .await
+            .unwrap()
+    };
+    assert_eq!(sizes().await, ["outbox openmeter 2 3", "set_aside record 1 1"]);
+    put(&store, "z").await.unwrap();
+    store
+        .write(|connection| {
+            connection.execute("DELETE FROM outbox WHERE id = 'a'", [])?;
+            connection.execute(
+                "INSERT INTO outbox (kind, id, payload, added_at) VALUES ('memory', 'm', 'four', 1)",
+                [],
+            )?;
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let expected = ["outbox memory 1 4", "outbox openmeter 1 0", "set_aside record 1 1", "set_aside t 1 0"];
+    assert_eq!(sizes().await, expected);
+}
+
 #[test]
 fn full_text_search_is_built_in() {
     let connection = Connection::open_in_memory().unwrap();

@@ -7,7 +7,7 @@ use attach_core::mirror::{BATCH_PATH, MemoryEvent};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::super::backend::{Error, Record, Rejected};
+use super::super::backend::{Error, Reach, Record, Rejected};
 use super::Weaviate;
 use super::http::{WRITE, harmless};
 
@@ -74,7 +74,13 @@ enum Fault {
 impl Weaviate {
     pub(in super::super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Rejected>, Error> {
         self.ready().await?;
-        let mut rejected = Vec::new();
+        let (records, unfit): (Vec<Record>, Vec<Record>) = records
+            .into_iter()
+            .partition(|record| Self::check(&Reach::Owner(record.object.properties.owner.clone())).is_ok());
+        let mut rejected: Vec<Rejected> = unfit
+            .into_iter()
+            .map(|record| Rejected { id: record.object.id, error: "its owner has no such name".to_owned() })
+            .collect();
         // What is left to do; a batch that is refused as a whole is halved until the bad one is alone.
         let mut left: Vec<&[Record]> = records.chunks(OBJECTS).rev().collect();
         while let Some(batch) = left.pop() {
@@ -180,11 +186,6 @@ impl Weaviate {
             }
         }
         Ok(Ok(rejected))
-    }
-
-    fn lost_class(&self, reason: &str) -> Error {
-        self.forget_class();
-        Error::Unavailable(format!("Weaviate's class MemoryEvent has changed: {reason}"))
     }
 }
 

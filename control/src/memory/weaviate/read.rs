@@ -179,6 +179,10 @@ impl Weaviate {
     async fn one(&self, get: Get) -> Result<Vec<Stored>, Error> {
         let body = json!({ "query": get.text() });
         let answer = self.inner.http.ask(Method::POST, "/v1/graphql", None, Some(&body), READ).await?;
+        if answer.status == 422 && answer.said().contains("no graphql provider") {
+            // There is no class at all.
+            return Err(self.lost_class(&answer.reason()));
+        }
         let mut value: Value = answer.json("a question")?;
         if let Some(message) = value.pointer("/errors/0/message").and_then(Value::as_str) {
             return self.failed(message);
@@ -205,8 +209,7 @@ impl Weaviate {
             ));
         }
         if message.contains("Cannot query field") || message.contains("multi-tenancy") {
-            self.forget_class();
-            return Err(Error::Unavailable(format!("Weaviate's class MemoryEvent has changed: {reason}")));
+            return Err(self.lost_class(&reason));
         }
         Err(Error::Refused(format!("Weaviate: {reason}")))
     }

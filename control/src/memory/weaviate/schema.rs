@@ -102,12 +102,9 @@ fn class(vectorizer: Option<&str>, tenants: bool) -> Value {
         "class": CLASS,
         "description": "What the gateway remembers of prompts, answers, logs and documents.",
         "properties": properties,
-        // A user may be called like a stop word.
-        "invertedIndexConfig": {
-            "indexTimestamps": true,
-            "indexNullState": true,
-            "stopwords": { "preset": "none" },
-        },
+        // A user may be called like a stop word. What is not asked for (absence, Weaviate's own times) is not indexed:
+        // each event would pay for it.
+        "invertedIndexConfig": { "stopwords": { "preset": "none" } },
         "multiTenancyConfig": {
             "enabled": tenants,
             "autoTenantCreation": tenants,

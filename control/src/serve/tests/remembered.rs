@@ -11,7 +11,7 @@ use super::*;
 const SESSION: &str = "5e55104b5e55104b5e55104b5e55104b5e55104b5e55104b5e55104b5e55104b";
 
 /// A service that remembers in its own database; the folder is to be held.
-fn remembering() -> (Folder, State) {
+pub(super) fn remembering() -> (Folder, State) {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let folder = Folder::new(&format!("serve-memory-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
     let memory = settings::Memory::default();
