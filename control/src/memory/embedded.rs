@@ -39,7 +39,8 @@ const SCHEMA: Schema = Schema {
         ("secure_delete", "ON"),
         // 64 MiB, in KiB: ids are scattered all over their index.
         ("cache_size", "-65536"),
-        ("wal_autocheckpoint", "8000"),
+        // 128 MiB of log: a page of that index is written back once for many ids that came into it.
+        ("wal_autocheckpoint", "32000"),
     ],
     reading: &[("cache_size", "-32768")],
 };
