@@ -361,7 +361,7 @@ fn how_a_call_ended_is_remembered() {
     }
     let said = said(&mut worker, &mut call);
     assert_eq!(said[1].2, ABORTED);
-    assert!((sent - 1..=sent).contains(&said[1].1.matches(" word").count()) && said[1].1.len() % 5 == 0);
+    assert!((sent - 1..=sent).contains(&said[1].1.matches(" word").count()) && said[1].1.len().is_multiple_of(5));
 }
 
 #[test]
