@@ -170,6 +170,7 @@ impl Site {
         while start.elapsed() < PATIENCE {
             let answer = self.get(token, &format!("/mem/events?{query}"));
             last = answer.text();
+            assert_ne!(answer.status, 404, "{last}");
             if answer.status == 200 {
                 let events = listed(&answer);
                 if events.len() >= count {
