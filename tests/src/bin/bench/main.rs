@@ -118,7 +118,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
 /// What remembering costs.
 fn remember(options: &Options, stage: &mut Stage, found: &mut Remembering) -> Result<(), Failure> {
     if options.measures_redaction() {
-        found.figures.extend(speeds::redact(stage.folder())?);
+        found.redactions = Some(speeds::redact(stage.folder())?);
     }
     if options.measures_mirror() {
         found.mirror = Some(mirror::measure(options.requests, options.rounds, stage)?);
@@ -130,7 +130,7 @@ fn remember(options: &Options, stage: &mut Stage, found: &mut Remembering) -> Re
         found.replay = Some(replay::measure(events)?);
     }
     if let Some(events) = options.search() {
-        found.figures.extend(speeds::search(events)?);
+        found.searches = Some(speeds::search(events)?);
     }
     if options.measures_outage() {
         found.outage = Some(outage::measure(stage)?);

@@ -1,4 +1,5 @@
-//! Figures that other programs take: how fast texts are redacted, and how fast memory is searched.
+//! Figures that examples of the filter's and control's take by themselves: how fast texts are redacted
+//! (`filter/core/examples/redact_speed.rs`) and memory is searched (`control/examples/memory_speed.rs`).
 
 use std::path::Path;
 use std::process::Command;
@@ -10,75 +11,111 @@ use crate::vm;
 
 /// How long it may take to write a million events and to search them.
 const PATIENCE: Duration = Duration::from_secs(1_200);
-/// What a figure may be in.
-const UNITS: [&str; 3] = ["MB/s", "ms", "µs"];
 
-/// One line of theirs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Figure {
-    /// Of what.
-    pub(crate) name: String,
-    /// The figure with its unit.
-    pub(crate) value: String,
-    /// What it must reach; empty where that is nothing.
-    pub(crate) goal: String,
+/// How fast one kind of text is redacted, in MB/s.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Redaction {
+    /// Which text.
+    pub(crate) text: String,
+    /// Whether there is anything to be taken out.
+    pub(crate) has_findings: bool,
+    /// As configured by default.
+    pub(crate) plain: f64,
+    /// With national ids.
+    pub(crate) ids: f64,
+    /// With patterns of the operator's own.
+    pub(crate) custom: f64,
 }
 
-/// How fast texts are redacted, natively and in node's V8.
+/// The same texts, natively and in node's V8.
+pub(crate) struct Redactions {
+    /// Natively.
+    pub(crate) native: Vec<Redaction>,
+    /// As in Envoy.
+    pub(crate) vm: Vec<Redaction>,
+}
+
+/// How long one kind of reading takes, in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Search {
+    /// What is asked for.
+    pub(crate) what: String,
+    /// The median.
+    pub(crate) p50: f64,
+    /// What 99 of 100 did not exceed.
+    pub(crate) p99: f64,
+}
+
+/// What there is to be told of control's own store.
+pub(crate) struct Searches {
+    /// How many events of one user's there were.
+    pub(crate) events: u64,
+    /// How many were written in a second.
+    pub(crate) written: f64,
+    /// How long it takes to read.
+    pub(crate) searches: Vec<Search>,
+}
+
+/// Redacts texts.
 ///
 /// # Errors
 /// When a program or node is not there, or it fails.
-pub(crate) fn redact(folder: &Path) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn redact(folder: &Path) -> Result<Redactions, Failure> {
     let (native, module) = (file("REDACT_SPEED_BIN")?, file("REDACT_SPEED_WASM")?);
     eprintln!("redacting …");
-    let native = figures("redact_speed", &vm::output(&mut Command::new(native))?)?;
-    let inside = figures("redact_speed in a VM", &vm::run(&module, folder)?)?;
-    let inside = inside.into_iter().map(|figure| Figure {
-        name: format!("{}, in a VM", figure.name),
-        // What must be reached must be reached natively.
-        goal: String::new(),
-        ..figure
-    });
-    Ok(native.into_iter().chain(inside).collect())
+    let read = |text: String| match text.lines().filter_map(redaction).collect::<Vec<_>>() {
+        none if none.is_empty() => Err(Failure(format!("redact_speed gave no result: {}", text.trim()))),
+        some => Ok(some),
+    };
+    Ok(Redactions {
+        native: read(vm::output(&mut Command::new(native))?)?,
+        vm: read(vm::run(&module, folder)?)?,
+    })
 }
 
-/// How fast so many of one user's events are searched in control's own store.
+/// Searches so many of one user's events in control's own store.
 ///
 /// # Errors
 /// When the program is not there, or it fails.
-pub(crate) fn search(events: u64) -> Result<Vec<Figure>, Failure> {
+pub(crate) fn search(events: u64) -> Result<Searches, Failure> {
     let program = file("MEMORY_SPEED_BIN")?;
     eprintln!("searching {events} events …");
     let text = vm::output_within(PATIENCE, Command::new(program).arg(events.to_string()))?;
-    figures("memory_speed", &text)
-}
-
-fn figures(what: &str, text: &str) -> Result<Vec<Figure>, Failure> {
-    let figures: Vec<Figure> = text.lines().filter_map(parse).collect();
-    match figures.is_empty() {
-        true => Err(Failure(format!("{what} gave no result: {}", text.trim()))),
-        false => Ok(figures),
+    let searches: Vec<Search> = text.lines().filter_map(reading).collect();
+    let written = text.lines().find_map(written);
+    match written {
+        Some(written) if !searches.is_empty() => Ok(Searches { events, written, searches }),
+        _ => Err(Failure(format!("memory_speed gave no result: {}", text.trim()))),
     }
 }
 
-/// A line such as `English without findings   812.5 MB/s   at least 300`.
-fn parse(line: &str) -> Option<Figure> {
-    let (before, unit, after) = UNITS.iter().find_map(|unit| {
-        let (before, after) = line.split_once(&format!(" {unit}"))?;
-        Some((before.trim_end(), *unit, after))
-    })?;
-    let (name, value) = before.rsplit_once(' ')?;
-    let number: f64 = value.parse().ok()?;
-    let sign = [("at most ", '≤'), ("at least ", '≥')].into_iter();
-    let goal = sign.filter_map(|(words, sign)| {
-        let limit = after.trim().strip_prefix(words)?.split_whitespace().next()?;
-        Some(format!("{sign} {limit} {unit}"))
-    });
-    Some(Figure {
-        name: name.trim().to_owned(),
-        value: format!("{number:.1} {unit}"),
-        goal: goal.last().unwrap_or_default(),
+/// The number between two texts.
+fn between(line: &str, before: &str, after: &str) -> Option<f64> {
+    line.split_once(before)?.1.split_once(after)?.0.trim().parse().ok()
+}
+
+/// A line such as `prose  812 MB/s, 805 with national ids, 640 with custom patterns, without findings`.
+fn redaction(line: &str) -> Option<Redaction> {
+    let (text, plain) = line.split_once(" MB/s,")?.0.rsplit_once(' ')?;
+    Some(Redaction {
+        text: text.trim().to_owned(),
+        has_findings: !line.ends_with(", without findings"),
+        plain: plain.parse().ok()?,
+        ids: between(line, "MB/s,", "with national ids")?,
+        custom: between(line, "national ids,", "with custom patterns")?,
     })
+}
+
+/// A line such as `one word in at most 1 %: p50 12.1 ms, p99 31.0 ms, most 33.4 ms, found 1000`.
+fn reading(line: &str) -> Option<Search> {
+    let (what, _) = line.split_once(": p50 ")?;
+    let (p50, p99) = (between(line, "p50 ", " ms")?, between(line, "p99 ", " ms")?);
+    Some(Search { what: what.to_owned(), p50, p99 })
+}
+
+/// A line such as `1200000 events of 601 bytes: 9120 events/s, 1350 MB in the file`.
+fn written(line: &str) -> Option<f64> {
+    line.contains(" events of ").then(|| between(line, " bytes: ", " events/s"))?
 }
 
 #[cfg(test)]
@@ -86,25 +123,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_programs_write_is_read() {
-        let figure = |name: &str, value: &str, goal: &str| {
-            Some(Figure { name: name.into(), value: value.into(), goal: goal.into() })
+    fn what_redact_speed_writes_is_read() {
+        let line = |end: &str| {
+            format!(
+                "numbers       812 MB/s,      805 with national ids,       64 with custom patterns, {end}"
+            )
         };
-        for (line, found) in [
-            (
-                "English without findings   812.52 MB/s   at least 300",
-                figure("English without findings", "812.5 MB/s", "≥ 300 MB/s"),
-            ),
-            (
-                "a term in 1 % of 1000000 events   31 ms   at most 50 (median)",
-                figure("a term in 1 % of 1000000 events", "31.0 ms", "≤ 50 ms"),
-            ),
-            ("a secret in every line  41.0 MB/s", figure("a secret in every line", "41.0 MB/s", "")),
-            ("wrote 1000000 events", None),
-            ("thread panicked after 3 msgs", None),
-        ] {
-            assert_eq!(parse(line), found, "{line}");
+        let found = |has_findings| Redaction {
+            text: "numbers".into(),
+            has_findings,
+            plain: 812.0,
+            ids: 805.0,
+            custom: 64.0,
+        };
+        assert_eq!(redaction(&line("without findings")), Some(found(false)));
+        assert_eq!(redaction(&line("with findings")), Some(found(true)));
+        assert_eq!(redaction("thread panicked"), None);
+    }
+
+    #[test]
+    fn what_memory_speed_writes_is_read() {
+        assert_eq!(
+            reading("one word in at most 1 %: p50 12.1 ms, p99 31.0 ms, most 33.4 ms, found 1000"),
+            Some(Search { what: "one word in at most 1 %".into(), p50: 12.1, p99: 31.0 })
+        );
+        assert_eq!(written("1200000 events of 601 bytes: 9120 events/s, 1350 MB in the file"), Some(9120.0));
+        for line in ["100000 put, 9200 events/s so far", "thread panicked"] {
+            assert_eq!((reading(line), written(line)), (None, None), "{line}");
         }
-        assert!(figures("it", "nothing\n").is_err());
     }
 }

@@ -7,7 +7,7 @@ use crate::open_streams::{OpenStreams, Readings, STREAMS};
 use crate::outage::{AWAY, Outage};
 use crate::outbox::Outbox;
 use crate::replay::Replay;
-use crate::speeds::Figure;
+use crate::speeds::{Redaction, Redactions, Search, Searches};
 use crate::texts::{BYTES, Text};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -29,11 +29,16 @@ pub(crate) struct Remembering {
     pub(crate) replay: Option<Option<Replay>>,
     /// While Weaviate is away.
     pub(crate) outage: Option<Option<Outage>>,
-    /// What other programs measure.
-    pub(crate) figures: Vec<Figure>,
+    /// Redaction alone.
+    pub(crate) redactions: Option<Redactions>,
+    /// Searching control's own store.
+    pub(crate) searches: Option<Searches>,
 }
 
 pub(super) fn lines(found: &Remembering, line: &mut Line<'_>) {
+    if let Some(found) = &found.redactions {
+        redactions(found, line);
+    }
     if let Some(mirrored) = &found.mirror {
         mirror(mirrored, line);
     }
@@ -56,8 +61,8 @@ pub(super) fn lines(found: &Remembering, line: &mut Line<'_>) {
             line("… objects there beyond those", Some(objects.saturating_sub(*events).to_string()), "0");
         }
     }
-    for Figure { name, value, goal } in &found.figures {
-        line(name, Some(value.clone()), goal);
+    if let Some(found) = &found.searches {
+        searches(found, line);
     }
     match &found.outage {
         None => {}
@@ -93,6 +98,32 @@ fn mirror(found: &Mirror, line: &mut Line<'_>) {
     let (events, through_control) = found.events;
     let what = format!("… events that Weaviate was too busy for, of {events}");
     line(&what, Some(through_control.to_string()), "");
+}
+
+fn redactions(found: &Redactions, line: &mut Line<'_>) {
+    let sides = [("natively", "≥ 300 MB/s", &found.native), ("in a VM", "", &found.vm)];
+    for (place, goal, texts) in sides {
+        for Redaction { text, has_findings, plain, ids, custom } in texts {
+            let (with, goal) = if *has_findings { ("with", "") } else { ("without", goal) };
+            let what = format!(
+                "Redaction {place}, {text} {with} findings (national ids {ids:.0}, custom {custom:.0})"
+            );
+            line(&what, Some(format!("{plain:.0} MB/s")), goal);
+        }
+    }
+}
+
+fn searches(found: &Searches, line: &mut Line<'_>) {
+    let Searches { events, written, searches } = found;
+    line(
+        &format!("{events} events of one user's into control's own store"),
+        Some(format!("{written:.0}/s")),
+        "",
+    );
+    for Search { what, p50, p99 } in searches {
+        let goal = if what.contains("in at most 1 %") { "≤ 50 ms at 1000000" } else { "" };
+        line(&format!("… {what}, median {p50:.1} ms, 99th percentile"), Some(format!("{p99:.1} ms")), goal);
+    }
 }
 
 /// Memory of open streams that are remembered.

@@ -20,7 +20,7 @@ const CHAT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconte
     by then, and what is left to see is red. It is called Rayleigh scattering.\"},\"logprobs\":null,\
     \"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":148,\"completion_tokens\":52,\"total_tokens\":200}}";
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-const HEALTH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 38\r\n\r\n\
+const HEALTH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 37\r\n\r\n\
     {\"outbox\":0,\"memory\":{\"direct\":true}}";
 
 /// What is answered to whom asks for a text.
