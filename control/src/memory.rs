@@ -19,6 +19,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Memory in control's own store.
+    #[must_use]
+    pub fn embedded(embedded: embedded::Embedded) -> Self {
+        Self { backend: Backend::Embedded(embedded) }
+    }
+
     /// Where events lie.
     #[must_use]
     pub fn backend(&self) -> &Backend {

@@ -15,11 +15,13 @@ pub mod reply;
 mod resource;
 mod token;
 mod usage;
+mod weaviate;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use attach_core::mirror::EMBEDDED_PREFIX;
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
 use attach_core::secret::Secret;
@@ -32,6 +34,7 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
+use crate::memory::Memory;
 use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::ReplayStore;
@@ -68,6 +71,8 @@ pub struct State {
     outbox: Outbox,
     /// OpenMeter; `None`: `USAGE_METERING` is something else.
     openmeter: Option<Receiver>,
+    /// What is remembered; `None`: `MEM_BACKEND=none`.
+    memory: Option<Memory>,
     metrics: Arc<metrics::Metrics>,
 }
 
@@ -122,6 +127,7 @@ pub fn app(state: State) -> Router {
         .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
         .route("/v1/usage", get(usage::own))
+        .nest(EMBEDDED_PREFIX, weaviate::routes())
         .merge(prefixes)
         .fallback(unknown)
         .method_not_allowed_fallback(reply::method_not_allowed)

@@ -11,6 +11,8 @@ use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
+use crate::memory::Memory;
+use crate::memory::embedded::{self, Embedded};
 use crate::outbox::{self, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
@@ -130,7 +132,9 @@ impl Options {
             let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
             Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
         };
+        let memory = Embedded::open(&self.database.with_file_name(embedded::FILE_NAME))?;
         Ok(State {
+            memory: Some(Memory::embedded(memory)),
             ledger: Ledger::new(store.clone(), outbox.clone()),
             quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,

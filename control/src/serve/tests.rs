@@ -1,4 +1,5 @@
 mod accounts;
+mod weaviate;
 
 use super::*;
 use attach_core::policy::route::{Access, DEFAULT, Destination};
