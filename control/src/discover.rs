@@ -152,15 +152,16 @@ pub async fn resolve_with(
     }
 }
 
-/// Whom nobody asks at start, with their settings: signers, agents, token endpoints and OpenMeter may come up
-/// later.
+/// Whom nobody asks at start, with their settings: signers, agents, token endpoints, OpenMeter and Weaviate may
+/// come up later.
 fn unasked(settings: &Settings) -> impl Iterator<Item = (&str, &Url)> {
     let directories = settings.httpsig.iter().flat_map(|httpsig| &httpsig.directories);
     let directories = directories.map(|directory| ("HTTPSIG_DIRECTORIES", &directory.jwks_url));
     let targets = settings.targets.iter().map(|target| ("A2A_TARGETS", &target.url));
     let exchanges = settings.exchanges.iter().map(|exchange| (exchange.setting.as_str(), &exchange.endpoint));
     let openmeter = settings.accounting.openmeter().map(|openmeter| ("OPENMETER_URL", &openmeter.url));
-    directories.chain(targets).chain(exchanges).chain(openmeter)
+    let weaviate = settings.memory.weaviate().map(|weaviate| ("WEAVIATE_URL", &weaviate.url));
+    directories.chain(targets).chain(exchanges).chain(openmeter).chain(weaviate)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::supervise::ports::reachable;
 mod access;
 pub mod date;
 pub mod keys;
+mod memory;
 mod outbox;
 mod tokens;
 
@@ -96,6 +97,7 @@ pub async fn examine(settings: &Settings) -> Result<Report, ClientError> {
     checks.push(engine_check(settings, &fetcher).await);
     checks.extend(outbox::checks(settings));
     checks.extend(tokens::checks(settings, &fetcher).await);
+    checks.extend(memory::checks(settings, &fetcher).await);
 
     let ports = &settings.ports;
     let control = discover::engine::below(&local(ports.control), "/healthz");

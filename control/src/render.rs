@@ -28,6 +28,9 @@ pub const HMAC_KEYS_ENV: &str = "ATTACH_HMAC_KEYS";
 /// The variable of Envoy's environment that holds OpenMeter's API key.
 pub const OPENMETER_KEY_ENV: &str = "ATTACH_OPENMETER_KEY";
 
+/// The variable of Envoy's environment that holds Weaviate's API key, where it wants one.
+pub const WEAVIATE_KEY_ENV: &str = "ATTACH_WEAVIATE_KEY";
+
 /// The variable of Envoy's environment that holds the client's secret of an exchange, by its place in the list.
 #[must_use]
 pub fn exchange_secret_env(at: usize) -> String {

@@ -24,6 +24,7 @@ pub mod accounting;
 mod check;
 pub mod document;
 pub mod env_file;
+pub mod memory;
 pub mod names;
 mod prefix;
 mod problem;
@@ -34,6 +35,7 @@ mod values;
 
 pub use access::{Agent, Directory, Exchange, Hmac, HmacKey, Httpsig, Method, Rotagent, Target};
 pub use accounting::{Accounting, Metering, OpenMeter};
+pub use memory::{Memory, MemoryBackend, Weaviate};
 pub use problem::{Invalid, Problem};
 pub use secret::Secret;
 
@@ -134,6 +136,8 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     /// How tokens are counted, limited and reported.
     pub accounting: Accounting,
+    /// Who remembers prompts and answers.
+    pub memory: Memory,
     /// `A2A_TARGETS`.
     pub targets: Vec<Target>,
     /// `A2A_AGENTS`.

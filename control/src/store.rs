@@ -1,4 +1,5 @@
-//! What control must not forget: one SQLite database in the state folder.
+//! What control must not forget: SQLite databases in the state folder, [`FILE_NAME`] and, with a thread and tables
+//! of its own so that neither holds up the other, memory's.
 //!
 //! Everything goes through two doors. [`Store::write`] hands a piece of work to the one thread that writes; what
 //! waits there together is committed together, so that many small batches do not cost a sync of the disk each.
@@ -20,6 +21,7 @@ mod open;
 mod reader;
 mod writer;
 
+pub use migrate::Schema;
 pub use open::OpenError;
 pub use rusqlite;
 
@@ -68,8 +70,17 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = open::writing(path)?;
-        let readers = (0..reader::CONNECTIONS).map(|_| open::reading(path)).collect::<Result<_, _>>()?;
+        Self::open_as(path, &migrate::CONTROL)
+    }
+
+    /// [`Store::open`], of a database with other tables.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_as(path: &Path, schema: &Schema) -> Result<Self, OpenError> {
+        let connection = open::writing(path, schema)?;
+        let readers =
+            (0..reader::CONNECTIONS).map(|_| open::reading(path, schema)).collect::<Result<_, _>>()?;
         let inner = Inner {
             path: path.to_owned(),
             writer: writer::Writer::start(connection).map_err(|error| OpenError::thread(path, &error))?,
@@ -131,8 +142,8 @@ pub fn peek<T>(
     if !path.exists() {
         return Ok(None);
     }
-    let connection = open::reading(path)?;
-    migrate::same(&connection, path)?;
+    let connection = open::reading(path, &migrate::CONTROL)?;
+    migrate::same(&connection, path, &migrate::CONTROL)?;
     work(&connection).map(Some).map_err(|error| OpenError::failed(path, &error))
 }
 

@@ -68,8 +68,9 @@ fn summary(settings: &Settings) -> String {
     let engine =
         settings.engine.url.as_ref().map_or("Ollama or the echo engine (no ENGINE_URL)", |url| url.as_str());
     let limits = settings.accounting.limits_in_words();
+    let memory = settings.memory.in_words();
     format!(
-        "settings from {read}; gateway on {}, methods {methods}, issuer {issuer}, engine {engine}, limits {limits}",
+        "settings from {read}; gateway on {}, methods {methods}, issuer {issuer}, engine {engine}, limits {limits}, memory {memory}",
         settings.listen()
     )
 }

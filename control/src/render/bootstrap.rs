@@ -107,7 +107,8 @@ pub(super) fn render(
 ) -> Result<String, RenderError> {
     let settings = &resolved.settings;
     let mut all = vec![&clusters.engine, &clusters.engine_h2, &clusters.control];
-    all.extend(clusters.openmeter.iter().chain(&clusters.idps).chain(&clusters.targets));
+    let services = clusters.openmeter.iter().chain(&clusters.weaviate);
+    all.extend(services.chain(&clusters.idps).chain(&clusters.targets));
     let access_log = files.access_log.as_deref().map(|path| text(path, "--state-dir")).transpose()?;
     let authorities = resolved.authorities.as_deref().map(|path| text(path, "SSL_CERT_FILE")).transpose()?;
     let max_request_bytes = settings.accounting.max_request_bytes;
@@ -144,6 +145,8 @@ fn variables(plugin: &PluginConfig) -> Vec<&str> {
     names.extend(plugin.hmac.as_ref().map(|hmac| hmac.keys_env.as_str()));
     let openmeter = plugin.accounting.as_ref().and_then(|accounting| accounting.openmeter.as_ref());
     names.extend(openmeter.map(|openmeter| openmeter.key_env.as_str()));
+    let weaviate = plugin.memory.as_ref().and_then(|memory| memory.weaviate.as_ref());
+    names.extend(weaviate.and_then(|weaviate| weaviate.key_env.as_deref()));
     names.extend(plugin.exchanges.iter().map(|exchange| exchange.client_secret_env.as_str()));
     names
 }

@@ -18,6 +18,8 @@ pub const ENGINE_H2: &str = "engine_h2";
 pub const CONTROL: &str = "control";
 /// OpenMeter, where usage events go.
 pub const OPENMETER: &str = "openmeter";
+/// Weaviate, where events go.
+pub const WEAVIATE: &str = "weaviate";
 
 /// One upstream, as the template reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +82,8 @@ pub struct Clusters {
     pub control: Cluster,
     /// OpenMeter, where it is told of usage.
     pub openmeter: Option<Cluster>,
+    /// Weaviate, where Envoy tells it of events.
+    pub weaviate: Option<Cluster>,
     /// `idp_<n>`, one for each scheme, host and port of key sets, discovery documents and token endpoints.
     pub idps: Vec<Cluster>,
     /// `target_<name>`, in the settings' order.
@@ -102,6 +106,7 @@ pub fn of(resolved: &Resolved) -> Clusters {
     let engine_h2 = Cluster { name: ENGINE_H2.to_owned(), http2: true, idle_seconds: 60, ..engine.clone() };
     let control = Cluster { connect_seconds: 1, ..Cluster::to(CONTROL, &local(settings.ports.control)) };
     let openmeter = settings.accounting.openmeter().map(|openmeter| Cluster::to(OPENMETER, &openmeter.url));
+    let weaviate = settings.memory.direct().map(|weaviate| Cluster::to(WEAVIATE, &weaviate.url));
     let issuers = resolved.issuers.iter();
     let asked = issuers.flat_map(|issuer| std::iter::once(&issuer.jwks_url).chain(&issuer.discovery_url));
     let directories = settings.httpsig.iter().flat_map(|httpsig| &httpsig.directories);
@@ -116,7 +121,7 @@ pub fn of(resolved: &Resolved) -> Clusters {
     }
     let targets = settings.targets.iter();
     let targets = targets.map(|target| service(&format!("target_{}", target.name), &target.url)).collect();
-    Clusters { engine, engine_h2, control, openmeter, idps, targets }
+    Clusters { engine, engine_h2, control, openmeter, weaviate, idps, targets }
 }
 
 /// A service that clients' requests go to.

@@ -1,17 +1,19 @@
 //! The filter's document.
 
 use attach_core::config::accounting::{AccountingConfig, OpenMeterConfig, WindowsConfig};
+use attach_core::config::memory::{MemoryConfig, WeaviateConfig};
 use attach_core::config::{
     AssertionConfig, ControlConfig, DidConfig, DirectoryConfig, EngineConfig, ExchangeConfig,
     GatewayTokensConfig, HmacConfig, HttpsigConfig, IssuerConfig, JwksConfig, PluginConfig, ReplayConfig,
     RotagentConfig, TargetConfig, VERSION,
 };
+use attach_core::mirror::BATCH_PATH;
 use url::Url;
 
 use super::clusters::Clusters;
 use super::{
     ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, OPENMETER_KEY_ENV,
-    exchange_secret_env,
+    WEAVIATE_KEY_ENV, exchange_secret_env,
 };
 use crate::discover::engine::{below, local};
 use crate::discover::{Resolved, ResolvedIssuer};
@@ -77,7 +79,7 @@ pub fn of(resolved: &Resolved, clusters: &Clusters) -> PluginConfig {
         engine: EngineConfig {
             api_key_env: settings.engine.api_key.as_ref().map(|_| ENGINE_API_KEY_ENV.to_owned()),
         },
-        memory: None,
+        memory: write.memory(),
         accounting: Some(AccountingConfig {
             chat_is_openai: resolved.engine.rewrite_chat,
             ..write.accounting()
@@ -165,6 +167,23 @@ impl Writer<'_> {
             ledger: true,
             ..AccountingConfig::default()
         }
+    }
+
+    fn memory(&self) -> Option<MemoryConfig> {
+        let memory = &self.settings.memory;
+        let weaviate = memory.direct().zip(self.clusters.weaviate.as_ref());
+        memory.is_on().then(|| MemoryConfig {
+            weaviate: weaviate.map(|(weaviate, cluster)| WeaviateConfig {
+                target: target(&below(&weaviate.url, BATCH_PATH), cluster.name.clone()),
+                key_env: weaviate.key.as_ref().map(|_| WEAVIATE_KEY_ENV.to_owned()),
+                tenants: weaviate.tenants,
+            }),
+            max_bytes: memory.max_bytes,
+            ack: memory.ack,
+            ack_timeout_ms: memory.ack_timeout_ms,
+            redaction: memory.redaction.clone(),
+            spaces: memory.spaces.clone(),
+        })
     }
 
     /// A key set of somebody else's.

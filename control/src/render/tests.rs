@@ -11,6 +11,7 @@ use crate::settings::{Sources, load};
 
 mod accounting;
 mod credentials;
+mod memory;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// RFC 8032's first test key, base64url.

@@ -16,6 +16,7 @@ mod exchanges;
 mod files;
 mod httpsig;
 mod issuers;
+mod memory;
 mod methods;
 mod network;
 mod targets;
@@ -97,6 +98,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Settings, Invalid> {
         models: document.models,
         redis_url: check.redis_url(),
         accounting: check.accounting(document.limits, &ports),
+        memory: check.memory(document.redaction, &methods, &ports),
         agents: check.agents(&targets),
         targets,
         methods,

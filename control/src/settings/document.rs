@@ -41,6 +41,8 @@
 //!     tokens: 100000
 //!     per: day                  # minute | day | month (UTC), or `window: 300` (seconds)
 //!     shared: true              # all of them together; else each user alone
+//! memory:                       # what is taken out of texts, besides what always is: [REDACTED:staff-id]
+//!   redaction: {custom: [{kind: staff-id, pattern: "EMP-[0-9]{6}"}]}
 //! prefixes: {rotagent: "key:", hmac: "hmac:", httpsig: "sig:", descope: "descope|"}
 //! httpsig: {components: ["@method", "@authority", "@path", "@query", content-digest], max_age_seconds: 300}
 //! jwks:
@@ -51,6 +53,7 @@
 //! Walked by hand instead of through serde, so that every mistake is found in one pass and named by its path.
 
 use attach_core::config::accounting::LimitConfig;
+use attach_core::config::memory::RedactionConfig;
 use attach_core::config::{
     ClaimHeaderConfig, GrantConfig, ModelRuleConfig, RouteConfig, default_max_stale_seconds,
     default_refresh_seconds, default_signature_seconds,
@@ -65,6 +68,7 @@ use super::{Exchange, Issuer, JwksTimes, names, rules, url_rules};
 mod exchanges;
 mod issuers;
 mod limits;
+mod memory;
 mod routes;
 mod tables;
 
@@ -87,6 +91,7 @@ pub(crate) struct Document {
     pub(crate) grants: Vec<GrantConfig>,
     pub(crate) models: Vec<ModelRuleConfig>,
     pub(crate) limits: Vec<LimitConfig>,
+    pub(crate) redaction: RedactionConfig,
     pub(crate) prefixes: Prefixes,
     pub(crate) httpsig: Signatures,
     pub(crate) jwks: JwksTimes,
@@ -126,6 +131,7 @@ impl Default for Document {
             grants: Vec::new(),
             models: Vec::new(),
             limits: Vec::new(),
+            redaction: RedactionConfig::default(),
             prefixes: Prefixes::default(),
             httpsig: Signatures {
                 // The whole request, as far as it says what is to be done. A body's digest counts only where
@@ -153,6 +159,7 @@ pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document
         "grants",
         "models",
         "limits",
+        "memory",
         "prefixes",
         "httpsig",
         "jwks",
@@ -179,6 +186,7 @@ pub(crate) fn parse(file: &str, text: &str, findings: &mut Findings) -> Document
             "grants" => document.grants = walk.grants(value),
             "models" => document.models = walk.models(value),
             "limits" => document.limits = walk.limits(value),
+            "memory" => document.redaction = walk.memory(value),
             "prefixes" => walk.prefixes(value, &mut document.prefixes),
             "httpsig" => walk.httpsig(value, &mut document.httpsig),
             _ => document.jwks = walk.jwks(value),

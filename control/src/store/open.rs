@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::migrate;
+use super::migrate::{self, Schema};
 
 /// How long another process may hold the database, an `attach doctor` for one.
 const BUSY: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ impl OpenError {
 }
 
 /// The one connection that writes, to a file of its owner's alone whose tables are of this version.
-pub(super) fn writing(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn writing(path: &Path, schema: &Schema) -> Result<Connection, OpenError> {
     let unreadable = |source| OpenError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(unreadable)?;
@@ -123,18 +123,24 @@ pub(super) fn writing(path: &Path) -> Result<Connection, OpenError> {
     ] {
         connection.pragma_update(None, pragma, value).map_err(failed)?;
     }
-    migrate::up(&mut connection, path)?;
+    for (pragma, value) in schema.writing {
+        connection.pragma_update(None, pragma, value).map_err(failed)?;
+    }
+    migrate::up(&mut connection, path, schema)?;
     Ok(connection)
 }
 
 /// A connection that cannot write.
-pub(super) fn reading(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn reading(path: &Path, schema: &Schema) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::failed(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
     connection.pragma_update(None, "trusted_schema", "OFF").map_err(failed)?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
+    for (pragma, value) in schema.reading {
+        connection.pragma_update(None, pragma, value).map_err(failed)?;
+    }
     // SQLite opens lazily: what is wrong with the file is to be found now.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
     Ok(connection)

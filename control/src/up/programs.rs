@@ -12,7 +12,7 @@ use attach_core::secret::Secret;
 use super::check::MODULE;
 use crate::render::{
     ASSERTION_KEY_ENV, CONTROL_SECRET_ENV, ENGINE_API_KEY_ENV, HMAC_KEYS_ENV, OPENMETER_KEY_ENV,
-    exchange_secret_env,
+    WEAVIATE_KEY_ENV, exchange_secret_env,
 };
 use crate::serve;
 use crate::settings::{Method, Settings, names};
@@ -29,6 +29,9 @@ const LOG_LEVEL: &str = "LOG_LEVEL";
 /// The secrets among the settings that control needs.
 const REDIS_URL: &str = "REDIS_URL";
 const OPENMETER_API_KEY: &str = "OPENMETER_API_KEY";
+/// Weaviate's: control reads and forgets with it.
+const WEAVIATE_API_KEY: &str = "WEAVIATE_API_KEY";
+const ENGINE_API_KEY: &str = "ENGINE_API_KEY";
 /// The setting whose default hangs on secrets that control is not given.
 const AUTH_METHODS: &str = "AUTH_METHODS";
 
@@ -94,6 +97,9 @@ impl<'a> Programs<'a> {
         }
         if let Some(openmeter) = self.settings.accounting.openmeter() {
             environment.push((OPENMETER_KEY_ENV.to_owned(), openmeter.key.expose().into()));
+        }
+        if let Some(key) = self.settings.memory.direct().and_then(|weaviate| weaviate.key.as_ref()) {
+            environment.push((WEAVIATE_KEY_ENV.to_owned(), key.expose().into()));
         }
         for (at, exchange) in self.settings.exchanges.iter().enumerate() {
             let secret = exchange.client_secret.as_ref().map(|secret| secret.expose().into());
@@ -164,6 +170,13 @@ impl<'a> Programs<'a> {
         program.environment.push((REDIS_URL.to_owned(), redis_url.into()));
         let openmeter = settings.accounting.openmeter().map_or("", |openmeter| openmeter.key.expose());
         program.environment.push((OPENMETER_API_KEY.to_owned(), openmeter.into()));
+        let weaviate = settings.memory.weaviate().and_then(|weaviate| weaviate.key.as_ref());
+        let weaviate = weaviate.map_or("", |key| key.expose());
+        program.environment.push((WEAVIATE_API_KEY.to_owned(), weaviate.into()));
+        // Control asks the engine for nothing but embeddings.
+        let engine = settings.memory.embed_model.as_ref().and(settings.engine.api_key.as_ref());
+        let engine = engine.map_or("", |key| key.expose());
+        program.environment.push((ENGINE_API_KEY.to_owned(), engine.into()));
         program.folder.clone_from(&settings.folder);
         let made_of = serve::Options::new(settings, Secret::new(secret.as_bytes().to_vec()));
         program.fingerprint = self
@@ -172,6 +185,8 @@ impl<'a> Programs<'a> {
             .with("state", format!("{made_of:?}").as_bytes())
             .with(REDIS_URL, redis_url.as_bytes())
             .with(OPENMETER_API_KEY, openmeter.as_bytes())
+            .with(WEAVIATE_API_KEY, weaviate.as_bytes())
+            .with(ENGINE_API_KEY, engine.as_bytes())
             .with("binary", self.attach_hash.as_bytes())
             .finish();
         program

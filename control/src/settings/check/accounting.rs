@@ -193,12 +193,12 @@ impl Checker {
     }
 
     /// `on` or `off`, which is the default.
-    fn switch(&mut self, name: &'static str) -> bool {
+    pub(super) fn switch(&mut self, name: &'static str) -> bool {
         self.word(name, &[("on", true), ("true", true), ("off", false), ("false", false)]).unwrap_or_default()
     }
 
     /// One of some words, in any case.
-    fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.parse(name, |text| {
             let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
             found.map(|(_, meaning)| *meaning).ok_or_else(|| {

@@ -50,6 +50,7 @@ fn with_issuer(more: &[(&str, &str)]) -> Result<Settings, Invalid> {
 mod access;
 mod accounting;
 mod exchanges;
+mod memory;
 
 /// The settings that are named as wrong, in order.
 fn wrong(result: Result<Settings, Invalid>) -> Vec<String> {
@@ -317,13 +318,8 @@ fn the_originals_example_works_once_the_placeholders_are_filled_in() {
     let folder = Folder::new().with(".env", text);
     let settings = load(&folder.sources(&[])).unwrap();
     let noticed: Vec<_> = settings.notices.iter().map(|n| n.split(' ').next().unwrap()).collect();
-    assert_eq!(noticed, ["WEAVIATE_URL", "limits"]);
-    assert!(
-        settings
-            .notices
-            .iter()
-            .any(|n| n == "WEAVIATE_URL is not implemented in this version and has no effect")
-    );
+    assert_eq!(noticed, ["limits", "WEAVIATE_URL"]);
+    assert!(settings.notices.iter().any(|n| n == "WEAVIATE_URL has no effect with MEM_BACKEND=none"));
     assert_eq!(settings.accounting.limits[0].tokens, 60_000);
     assert_eq!(settings.accounting.encoding.as_deref(), Some("cl100k_base"));
 }
