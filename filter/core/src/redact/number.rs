@@ -104,7 +104,7 @@ fn find(scan: &Scan<'_>, at: usize, end: usize) -> Option<Seen> {
             return found;
         }
     }
-    if neighbour == b'_' || neighbour >= 0x80 && neighbour < 0xe0 {
+    if matches!(neighbour, b'_' | 0x80..=0xdf) {
         return None;
     }
     // The most numbers end here: short, and alone.
@@ -120,14 +120,13 @@ fn find(scan: &Scan<'_>, at: usize, end: usize) -> Option<Seen> {
         return None;
     }
     let is_attached = is_attached(scan, at);
+    // A card's number says more of itself than a phone's.
     if is_attached && before != b'/' {
         return None;
     }
     let groups = Groups::read(scan, at);
-    if !is_attached || before == b'/' {
-        if let Some(card) = card(scan, &groups) {
-            return Some(card);
-        }
+    if let Some(card) = card(scan, &groups) {
+        return Some(card);
     }
     if is_attached {
         return None;
