@@ -246,11 +246,6 @@ fn milliseconds(seconds: f64) -> Option<u64> {
     let last = LAST_MILLISECOND as f64;
     let at = (seconds * 1000.0).round();
     // Neither cast loses anything: whole numbers of that size are exact.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it lies within 0 and `last`"
-    )]
     (0.0..=last).contains(&at).then_some(at as u64)
 }
 

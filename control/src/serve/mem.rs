@@ -46,11 +46,7 @@ pub(super) fn routes() -> Router<State> {
     Router::new()
         .route(
             "/mem/events",
-            get(events::list)
-                .post(events::note)
-                .delete(events::forget)
-                .fallback(other_method)
-                .layer(notes.clone()),
+            get(events::list).post(events::note).delete(events::forget).fallback(other_method).layer(notes),
         )
         .route("/mem/search", get(events::search).fallback(other_method))
         .route(

@@ -146,3 +146,28 @@ async fn a_wrong_method_is_told_the_right_ones() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_secret_is_kept_by_whatever_way_it_came() {
+    let (_folder, state) = remembering();
+    let secret =
+        ["Bearer ", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"].concat();
+    let text = format!("curl -H 'Authorization: {secret}'");
+    let line = json!({ "run_id": "r-1", "level": "info", "message": text });
+    for (path, body) in [
+        ("/mem/events", json!({ "content": text })),
+        ("/v1/logs", line.clone()),
+        ("/v1/logs", json!([line])),
+        ("/mem/docs", json!({ "content": text, "title": text })),
+    ] {
+        let (status, _) = ask(&state, ALICE, "POST", path, &body.to_string()).await;
+        assert!(matches!(status, 201 | 202), "{path}");
+    }
+    let (_, documents) = ask(&state, ALICE, "GET", "/mem/docs", "").await;
+    let path = format!("/mem/docs/{}", documents["data"][0]["mem_id"].as_str().unwrap());
+    for path in ["/mem/events", "/mem/docs", &path] {
+        let (_, answer) = ask(&state, ALICE, "GET", path, "").await;
+        let answer = answer.to_string();
+        assert!(answer.contains("[REDACTED:") && !answer.contains("eyJzdWIi"), "{path}: {answer}");
+    }
+}
