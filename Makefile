@@ -97,8 +97,9 @@ memory-up: weaviate-server ## Start a Weaviate to keep memory in, for a look at 
 	waited=0; \
 	until curl -sfo /dev/null --max-time 5 $$url/v1/.well-known/ready; do \
 		if ! kill -0 $$pid 2>/dev/null || [ $$waited -ge $(WEAVIATE_PATIENCE) ]; then \
-			tail -n 5 log >&2; \
-			echo "Weaviate did not start within $(WEAVIATE_PATIENCE) s: see $(WEAVIATE_HOME)/log" >&2; exit 1; \
+			kill $$pid 2>/dev/null; tail -n 3 log >&2; \
+			echo "Weaviate did not start: see $(WEAVIATE_HOME)/log. It needs $$url, the four ports above that one, and $(WEAVIATE_GRPC_PORT); WEAVIATE_PORT and WEAVIATE_GRPC_PORT choose others" >&2; \
+			exit 1; \
 		fi; \
 		waited=$$((waited + 1)); sleep 1; \
 	done; \

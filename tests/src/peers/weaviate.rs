@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Leashed, leash, scripts};
+use crate::gateway::is_running;
 use crate::request::{Request, Response};
 use crate::{env, ports, wait};
 
@@ -78,6 +79,7 @@ impl Weaviate {
             Version::New => "ATTACH_TEST_WEAVIATE_NEW",
         };
         let binary = env::peer(variable, "Go (the package golang-go)")?;
+        remove_remains();
         let [rest, grpc, gossip, data, raft, raft_rpc] = std::array::from_fn(|_| ports::free());
         let folder = env::state().join(format!("weaviate-{}-{rest}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for Weaviate");
@@ -271,6 +273,18 @@ impl Drop for Weaviate {
             running.kill();
         }
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes the folders of test processes that have ended: what stands in a static is never dropped.
+fn remove_remains() {
+    for entry in fs::read_dir(env::state()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix("weaviate-"));
+        let process = rest.and_then(|rest| rest.split('-').next()?.parse().ok());
+        if process.is_some_and(|process| !is_running(process)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -361,7 +361,9 @@ fn how_a_call_ended_is_remembered() {
     }
     let said = said(&mut worker, &mut call);
     assert_eq!(said[1].2, ABORTED);
-    assert!((sent - 1..=sent).contains(&said[1].1.matches(" word").count()) && said[1].1.len() % 5 == 0);
+    assert!(
+        (sent - 1..=sent).contains(&said[1].1.matches(" word").count()) && said[1].1.len().is_multiple_of(5)
+    );
 }
 
 #[test]
@@ -403,6 +405,7 @@ fn a_secret_that_comes_in_pieces_is_redacted_as_a_whole() {
     let key = format!("sk-{}", "a1B2c3D4e5F6".repeat(4));
     let text = format!("my key is {key} and that was it");
     let expected = redactor.redact(&text).into_owned();
+    assert!(!expected.contains(&key) && expected.contains("[REDACTED:"), "{expected}");
     let mut worker = remembering(&json!({}));
     for size in [1, 3, 7, 20] {
         let mut call = worker.send(CHAT, &chat(&text, &json!({"stream": true})));
@@ -418,9 +421,11 @@ fn a_secret_that_comes_in_pieces_is_redacted_as_a_whole() {
 #[test]
 fn a_body_that_cannot_be_read_is_remembered_as_far_as_it_can() {
     let mut worker = Worker::with(&json!({"default_output": 100}), &json!({"memory": {}}));
-    let mut call = worker.send_with(CHAT, &[], br#"{"messages":[{"content":"hi"}],"n":}"#);
+    let mut call = worker.send_with(CHAT, &[], br#"{"messages":[{"content":"hi there"}],"n":}"#);
     worker.respond(&mut call, 200, JSON, &completion("yes", None));
     worker.close(&mut call);
     let objects = told(&mut call);
-    assert_eq!((&*objects[0].properties.content, objects[0].properties.truncated), ("hi", true));
+    // Its last word may be half a secret.
+    let event = &objects[0].properties;
+    assert!(event.content.starts_with("hi") && event.truncated);
 }
