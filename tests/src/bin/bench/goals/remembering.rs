@@ -106,10 +106,8 @@ fn redactions(found: &Redactions, line: &mut Line<'_>) {
     let sides = [("natively", "≥ 300 MB/s", &found.native), ("in a VM", "", &found.vm)];
     for (place, goal, texts) in sides {
         for Redaction { text, has_findings, plain, ids, custom } in texts {
-            let (with, goal) = if *has_findings { ("with", "") } else { ("without", goal) };
-            let what = format!(
-                "Redaction {place}, {text} {with} findings (national ids {ids:.0}, custom {custom:.0})"
-            );
+            let (found, goal) = if *has_findings { ("secrets", "") } else { ("no secrets", goal) };
+            let what = format!("Redaction {place}, {text}, {found} (ids {ids:.0}, own patterns {custom:.0})");
             line(&what, Some(format!("{plain:.0} MB/s")), goal);
         }
     }
