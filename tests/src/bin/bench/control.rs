@@ -31,7 +31,7 @@ const POLL: Duration = Duration::from_millis(20);
 const COUNT: &str = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(\
     'SELECT count(*), count(DISTINCT id) FROM outbox WHERE kind = ?', ['memory']).fetchone())";
 
-/// A folder, and the service that may run on it.
+/// The service, until it is killed, and its folder.
 pub(crate) struct Control {
     /// Ends before its folder goes.
     running: Option<Watched>,
@@ -50,11 +50,7 @@ impl Control {
         Ok(control)
     }
 
-    /// Starts it again, with all that it had.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub(crate) fn up(&mut self) -> Result<(), Failure> {
+    fn up(&mut self) -> Result<(), Failure> {
         let gateway = &self.gateway;
         let mut command = gateway.command(&["serve", "--state-dir"]);
         command.arg(gateway.state()).arg("--env-file").arg(gateway.env_file());

@@ -67,6 +67,8 @@ pub(crate) struct OpenStreams {
 pub(crate) struct Remembering {
     /// Memory.
     pub(crate) readings: Readings,
+    /// The VM's memory, in bytes, once all streams have ended and what was said has been told.
+    pub(crate) ended: u64,
     /// How many of the streams' answers were remembered, cut.
     pub(crate) cut: u64,
     /// How much text those have together, in bytes.
@@ -89,8 +91,10 @@ pub(crate) fn measure(stage: &mut Stage) -> Result<OpenStreams, Failure> {
     wait_for("answers remembered, cut", STREAMS, PATIENCE, || {
         Ok(stage.remembered()?.since(&before).cut + dropped()?)
     })?;
+    let ended = reading(&envoy)?.vm;
     let told = stage.remembered()?.since(&before);
-    let memory = Remembering { readings, cut: told.cut, cut_bytes: told.cut_bytes, dropped: dropped()? };
+    let (cut, cut_bytes, dropped) = (told.cut, told.cut_bytes, dropped()?);
+    let memory = Remembering { readings, ended, cut, cut_bytes, dropped };
     Ok(OpenStreams { bare, attach, memory, bytes: LONG * PACE.bytes as u64 })
 }
 

@@ -1,7 +1,7 @@
 //! Weaviate is killed for half a minute under load: afterwards every event is there, once.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use attach_core::mirror::CLASS;
 use attach_core::mirror::event::{ANSWER, PROMPT};
@@ -12,6 +12,7 @@ use crate::envoy::wait_for;
 use crate::failure::Failure;
 use crate::measure::Stage;
 use crate::paced::{Load, drive};
+use crate::replay::count;
 use crate::texts::Text;
 
 /// Calls by a timetable: while Weaviate is there, while it is not, and while it comes back.
@@ -34,6 +35,8 @@ pub(crate) struct Outage {
     pub(crate) missing: u64,
     /// Prompts and answers that it has more than once, and what nobody said.
     pub(crate) doubled: u64,
+    /// How long after the last call the last event came.
+    pub(crate) settled: Duration,
     /// Latency of the calls, median and 99th percentile, in microseconds.
     pub(crate) latency: (f64, f64),
 }
@@ -61,17 +64,17 @@ pub(crate) fn measure(stage: &Stage) -> Result<Option<Outage>, Failure> {
         calls.join().unwrap_or_else(|_| Err(Failure("a thread of the bench has ended".into())))
     })?;
     let calls = paced.requests();
-    let mut objects = Vec::new();
-    let waited = wait_for("events at Weaviate", 2 * calls, PATIENCE, || {
-        objects = weaviate.objects(CLASS, None);
-        Ok(objects.len() as u64)
-    });
+    let over = Instant::now();
+    let waited = wait_for("events at Weaviate", 2 * calls, PATIENCE, || Ok(count(&weaviate)));
+    // What is missing is counted below.
     if let Err(Failure(why)) = waited {
         eprintln!("{why}");
     }
+    let settled = over.elapsed();
+    let objects = weaviate.objects(CLASS, None);
     let latency = (paced.percentile(50.0), paced.percentile(99.0));
     gateway.stop();
-    Ok(Some(Outage { latency, ..compare(calls, &objects) }))
+    Ok(Some(Outage { settled, latency, ..compare(calls, &objects) }))
 }
 
 /// How a prompt begins.
@@ -104,7 +107,7 @@ fn compare(calls: u64, objects: &[Value]) -> Outage {
     }
     let missing = said.values().filter(|times| **times == 0).count() as u64;
     doubled += said.values().map(|times| times.saturating_sub(1)).sum::<u64>();
-    Outage { calls, missing, doubled, latency: (0.0, 0.0) }
+    Outage { calls, missing, doubled, ..Outage::default() }
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(crate) fn measure(events: u64) -> Result<Option<Replay>, Failure> {
 }
 
 /// How many events Weaviate has.
-fn count(weaviate: &Weaviate) -> u64 {
+pub(crate) fn count(weaviate: &Weaviate) -> u64 {
     let query = json!({"query": format!("{{ Aggregate {{ {CLASS} {{ meta {{ count }} }} }} }}")});
     let answer = weaviate.send(Request::post_json("/v1/graphql", &query));
     // There is no class yet.

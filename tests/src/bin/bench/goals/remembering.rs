@@ -3,7 +3,7 @@
 use super::{Line, micros};
 use crate::memory::Memory;
 use crate::mirror::{Mirror, RATE, Sample};
-use crate::open_streams::{OpenStreams, Readings, STREAMS};
+use crate::open_streams::{OpenStreams, STREAMS};
 use crate::outage::{AWAY, Outage};
 use crate::outbox::Outbox;
 use crate::replay::Replay;
@@ -67,10 +67,12 @@ pub(super) fn lines(found: &Remembering, line: &mut Line<'_>) {
     match &found.outage {
         None => {}
         Some(None) => line("Events while Weaviate is away", Some(SKIPPED.into()), TO_BUILD),
-        Some(Some(Outage { calls, missing, doubled, latency: (p50, p99) })) => {
+        Some(Some(Outage { calls, missing, doubled, settled, latency: (p50, p99) })) => {
             let what = format!("{calls} calls, Weaviate killed for {} s: events missing", AWAY.as_secs());
             line(&what, Some(missing.to_string()), "0");
             line("… there more than once", Some(doubled.to_string()), "0");
+            let settled = format!("{:.1} s", settled.as_secs_f64());
+            line("… the last of them after the last call", Some(settled), "");
             let latency = format!("{:.1} ms, {:.1} ms", p50 / 1e3, p99 / 1e3);
             line("… latency of the calls, median and 99th percentile", Some(latency), "");
         }
@@ -104,10 +106,8 @@ fn redactions(found: &Redactions, line: &mut Line<'_>) {
     let sides = [("natively", "≥ 300 MB/s", &found.native), ("in a VM", "", &found.vm)];
     for (place, goal, texts) in sides {
         for Redaction { text, has_findings, plain, ids, custom } in texts {
-            let (with, goal) = if *has_findings { ("with", "") } else { ("without", goal) };
-            let what = format!(
-                "Redaction {place}, {text} {with} findings (national ids {ids:.0}, custom {custom:.0})"
-            );
+            let (found, goal) = if *has_findings { ("secrets", "") } else { ("no secrets", goal) };
+            let what = format!("Redaction {place}, {text}, {found} (ids {ids:.0}, own patterns {custom:.0})");
             line(&what, Some(format!("{plain:.0} MB/s")), goal);
         }
     }
@@ -128,17 +128,18 @@ fn searches(found: &Searches, line: &mut Line<'_>) {
 
 /// Memory of open streams that are remembered.
 pub(super) fn open_streams(found: &OpenStreams, line: &mut Line<'_>) {
-    let memory = &found.memory;
-    let vm = |readings: &Readings| readings.long.vm as f64 / MIB;
-    line(
-        &format!("… and remembered, {STREAMS} of them: the VM's memory"),
-        Some(format!("{:.1} MiB", vm(&memory.readings))),
-        "",
-    );
-    let more = vm(&memory.readings) - vm(&found.attach);
-    line("… more than without memory", Some(format!("{more:+.1} MiB")), ROOM);
+    let (memory, attach) = (&found.memory, &found.attach);
+    let mebibytes = |bytes: u64| bytes as f64 / MIB;
+    let what = format!("… and remembered, {STREAMS} of them: the VM's memory when all have ended");
+    line(&what, Some(format!("{:.1} MiB", mebibytes(memory.ended))), "");
+    let more = |with: u64, without: u64| Some(format!("{:+.1} MiB", mebibytes(with) - mebibytes(without)));
+    line("… more than without memory", more(memory.ended, attach.long.vm), ROOM);
+    let before = more(memory.readings.before.vm, attach.before.vm);
+    line("… of that before they were opened, after two others", before, "");
+    let open = more(memory.readings.long.vm, attach.long.vm);
+    line("… of that while all are open", open, "");
     let cut = format!("{} of {:.1} MiB", memory.cut, memory.cut_bytes as f64 / MIB);
-    line("… answers that were cut, and their text together", Some(cut), "≤ 8 MiB");
+    line("… answers that were told of, cut, and their text together", Some(cut), "≤ 8 MiB");
     line("… events that found no room", Some(memory.dropped.to_string()), "");
 }
 
