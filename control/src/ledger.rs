@@ -95,7 +95,7 @@ fn accept(connection: &Connection, batch: Batch, now: u64, limit: u64) -> Result
             Queue::Unknown => bad.push(Bad::undelivered(id)),
         }
     }
-    if queued && outbox::depth(connection)? > limit {
+    if queued && outbox::depth(connection, outbox::Kind::OpenMeter)? > limit {
         return Err(Refused::Full(limit));
     }
     for bad in &bad {

@@ -6,7 +6,10 @@
 
 mod auth_config;
 mod keys;
+mod logs;
+mod mem;
 mod metrics;
+mod mirror;
 mod once;
 mod options;
 mod quota;
@@ -21,9 +24,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use attach_core::mirror::EMBEDDED_PREFIX;
+use attach_core::mirror::{EMBEDDED_PREFIX, OUTBOX_PATH};
 use attach_core::policy::route::METRICS;
 use attach_core::quota::wire;
+use attach_core::redact::Redactor;
 use attach_core::secret::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -34,7 +38,8 @@ use axum::routing::{MethodRouter, any, get, post};
 use crate::authorized_keys::AuthorizedKeys;
 use crate::clock::unix_now_millis;
 use crate::ledger::{self, Ledger};
-use crate::memory::Memory;
+use crate::memory::docs::Documents;
+use crate::memory::{self, Memory};
 use crate::outbox::{self, Delivery, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::ReplayStore;
@@ -73,6 +78,10 @@ pub struct State {
     openmeter: Option<Receiver>,
     /// What is remembered; `None`: `MEM_BACKEND=none`.
     memory: Option<Memory>,
+    /// What agents wrote; there is none without memory.
+    documents: Option<Documents>,
+    /// What takes secrets out of what comes in here.
+    redactor: Arc<Redactor>,
     metrics: Arc<metrics::Metrics>,
 }
 
@@ -84,12 +93,12 @@ struct Fixed {
     issuers: Vec<String>,
     scopes: Vec<String>,
     agents: BTreeMap<String, String>,
+    retention_days: Option<u32>,
 }
 
 /// Routes of the gateway whose service this version does not have: they are control's, so they must not
 /// fall through to the engine, and only a caller that was verified learns of them.
-const LATER: &[&str] =
-    &["/a2a", "/tasks/send", "/tasks/status", "/v1/logs", "/v1/quota/me", "/mem", "/agents"];
+const LATER: &[&str] = &["/a2a", "/tasks/send", "/tasks/status", "/v1/quota/me", "/agents"];
 
 /// The service.
 pub fn app(state: State) -> Router {
@@ -126,7 +135,10 @@ pub fn app(state: State) -> Router {
         .route("/internal/records", post(records::accept).layer(DefaultBodyLimit::max(records::MAX_BYTES)))
         .route(wire::PATH, post(quota::operate).layer(DefaultBodyLimit::max(wire::MAX_BYTES)))
         .route("/internal/health", get(records::health))
+        .route(OUTBOX_PATH, post(mirror::accept).layer(DefaultBodyLimit::max(mirror::MAX_BYTES)))
         .route("/v1/usage", get(usage::own))
+        .merge(logs::routes())
+        .merge(mem::routes())
         .nest(EMBEDDED_PREFIX, weaviate::routes())
         .merge(prefixes)
         .fallback(unknown)
@@ -135,26 +147,43 @@ pub fn app(state: State) -> Router {
         .with_state(state)
 }
 
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The port cannot be had, or the listener broke down.
+    #[error(transparent)]
+    Serving(#[from] serving::Error),
+    /// Memory is there and cannot be used as it is set.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
+}
+
 /// Serves on loopback until `shutdown` resolves.
 ///
 /// # Errors
-/// The port cannot be had, or the listener broke down.
+/// The port cannot be had, memory cannot be used as it is set, or the listener broke down.
 pub async fn serve(
     port: u16,
     state: State,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), serving::Error> {
+) -> Result<(), Error> {
     let listener = serving::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port, "CONTROL_PORT").await?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    if let Some(memory) = &state.memory {
+        memory.check().await?;
+    }
+    tracing::info!(address = %listener.local_addr().map_err(serving::Error::from)?, "listening");
     let background = Background::start(&state).await;
     let served = serving::run(listener, app(state), shutdown).await;
     background.stop().await;
-    served
+    Ok(served?)
 }
 
 /// What the service does without being asked.
 struct Background {
     delivery: Option<outbox::Running>,
+    memory: Option<memory::Running>,
+    documents: Option<tokio::task::JoinHandle<()>>,
     prune: tokio::task::JoinHandle<()>,
 }
 
@@ -173,15 +202,39 @@ impl Background {
                 );
             }
         }
-        Self { delivery, prune: tokio::spawn(ledger::prune(state.store.clone())) }
+        let memory = state.memory.as_ref().map(Memory::start);
+        if memory.is_none() {
+            let queue = Outbox::of(state.store.clone(), outbox::Kind::Memory, memory::outbox::LIMIT);
+            let waiting = queue.health(unix_now_millis()).await.unwrap_or_default().outbox;
+            if waiting > 0 {
+                tracing::warn!(
+                    waiting,
+                    "events wait for memory: they leave with another MEM_BACKEND than none"
+                );
+            }
+        }
+        let documents = state.documents.clone().zip(state.fixed.retention_days);
+        let documents = documents.map(|(documents, days)| tokio::spawn(documents.expire_for_good(days)));
+        Self { delivery, memory, documents, prune: tokio::spawn(ledger::prune(state.store.clone())) }
     }
 
     /// Ends all of it. What has not left is on the disk.
     async fn stop(self) {
         self.prune.abort();
-        if let Some(delivery) = self.delivery {
-            delivery.stop().await;
+        if let Some(documents) = &self.documents {
+            documents.abort();
         }
+        let delivery = async {
+            if let Some(delivery) = self.delivery {
+                delivery.stop().await;
+            }
+        };
+        let memory = async {
+            if let Some(memory) = self.memory {
+                memory.stop().await;
+            }
+        };
+        tokio::join!(delivery, memory);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::SettingsArgs;
 use crate::clock::unix_now;
-use crate::serve::{Options, OptionsError, serve};
+use crate::serve::{self, Options, OptionsError, serve};
 use crate::settings::Invalid;
-use crate::{serving, shutdown, trust};
+use crate::{shutdown, trust};
 
 /// Flags of `attach serve`.
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,9 @@ pub enum Error {
     /// The signing keys or the replay store.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The port cannot be had, or the listener broke down.
+    /// The port cannot be had, memory cannot be used as it is set, or the listener broke down.
     #[error(transparent)]
-    Serving(#[from] serving::Error),
+    Serve(#[from] serve::Error),
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::settings::{RewriteChat, Secret, Settings};
 
 /// Where Ollama listens unless told otherwise.
-const OLLAMA_PORT: u16 = 11434;
+pub(crate) const OLLAMA_PORT: u16 = 11434;
 
 /// Why an engine is the one that is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

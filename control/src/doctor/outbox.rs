@@ -1,49 +1,76 @@
-//! What has not left for OpenMeter, and what never will.
+//! What has not left for OpenMeter or for memory, and what never will.
 
 use std::path::Path;
 
 use crate::clock::unix_now_millis;
-use crate::outbox::{self, Report};
+use crate::outbox::{self, Kind, Report};
 use crate::settings::Settings;
-use crate::store::{self, OpenError};
+use crate::store;
 
 use super::{Check, Outcome, check};
 
 /// For how long events may wait, in seconds, before it is worth a word.
 const SLOW: u64 = 60;
 
+/// Whose events wait, in words.
+struct Queue {
+    name: &'static str,
+    aside: &'static str,
+    /// For whom; `None`: nobody is set who would take them.
+    to: Option<&'static str>,
+    /// How they leave then.
+    unset: &'static str,
+}
+
 /// Looks at the database itself, whether or not control runs.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let database = settings.state_dir.join(store::FILE_NAME);
-    let found = outbox::look(&database, unix_now_millis());
-    judge(found, settings.accounting.openmeter().is_some(), &database)
-}
-
-fn judge(found: Result<Option<Report>, OpenError>, metered: bool, database: &Path) -> Vec<Check> {
-    let Report { health, attempts, error, set_aside_error } = match found {
-        Ok(report) => report.unwrap_or_default(),
+    let memory = &settings.memory;
+    let usage = Queue {
+        name: "outbox",
+        aside: "set aside",
+        to: settings.accounting.openmeter().map(|_| "OpenMeter"),
+        unset: "they leave with USAGE_METERING=openmeter",
+    };
+    let remembered = Queue {
+        name: "memory outbox",
+        aside: "memory set aside",
+        to: (memory.weaviate().is_some() || memory.is_on() && memory.embed_model.is_some())
+            .then_some("memory"),
+        unset: if memory.is_on() {
+            "control brings them to its own store when it runs: `attach up`"
+        } else {
+            "they leave with another MEM_BACKEND than none"
+        },
+    };
+    let looked = |kind| outbox::look(&database, kind, unix_now_millis());
+    let mut checks = match looked(Kind::OpenMeter) {
+        Ok(report) => judge(report.unwrap_or_default(), &usage, &database),
+        // What is wrong with the database is said once.
         Err(error) => return vec![check("usage records", Outcome::Fail, error.to_string())],
     };
+    match looked(Kind::Memory) {
+        Ok(report) => checks.extend(judge(report.unwrap_or_default(), &remembered, &database)),
+        Err(error) => checks.push(check(remembered.name, Outcome::Fail, error.to_string())),
+    }
+    checks
+}
+
+fn judge(report: Report, queue: &Queue, database: &Path) -> Vec<Check> {
+    let Report { health, attempts, error, set_aside_error } = report;
     let mut checks = Vec::new();
+    let mut say = |outcome, detail: String| checks.push(check(queue.name, outcome, detail));
     let waiting = format!("{} events wait, the oldest for {} s", health.outbox, health.oldest_seconds);
-    match error {
-        _ if health.outbox == 0 && metered => {
-            checks.push(check("outbox", Outcome::Ok, "nothing waits for OpenMeter"));
-        }
+    match (error, queue.to) {
+        (_, Some(to)) if health.outbox == 0 => say(Outcome::Ok, format!("nothing waits for {to}")),
         _ if health.outbox == 0 => {}
-        _ if !metered => {
-            let detail = format!("{waiting}; they leave with USAGE_METERING=openmeter");
-            checks.push(check("outbox", Outcome::Warn, detail));
+        (_, None) => say(Outcome::Warn, format!("{waiting}; {}", queue.unset)),
+        (Some(error), _) => say(Outcome::Warn, format!("{waiting} and {attempts} attempts: {error}")),
+        _ if health.oldest_seconds > SLOW => {
+            let advice = "start control with `attach up`, or see `attach logs control`";
+            say(Outcome::Warn, format!("{waiting}; {advice}"));
         }
-        Some(error) => {
-            let detail = format!("{waiting} and {attempts} attempts: {error}");
-            checks.push(check("outbox", Outcome::Warn, detail));
-        }
-        None if health.oldest_seconds > SLOW => {
-            let detail = format!("{waiting}; start control with `attach up`, or see `attach logs control`");
-            checks.push(check("outbox", Outcome::Warn, detail));
-        }
-        None => checks.push(check("outbox", Outcome::Ok, waiting)),
+        _ => say(Outcome::Ok, waiting),
     }
     if health.set_aside > 0 {
         let detail = format!(
@@ -52,7 +79,7 @@ fn judge(found: Result<Option<Report>, OpenError>, metered: bool, database: &Pat
             set_aside_error.as_deref().unwrap_or("no reason"),
             database.display(),
         );
-        checks.push(check("set aside", Outcome::Warn, detail));
+        checks.push(check(queue.aside, Outcome::Warn, detail));
     }
     checks
 }
@@ -88,14 +115,18 @@ mod tests {
                 &[(Outcome::Ok, "nothing waits"), (Outcome::Warn, "2 that nobody takes")],
             ),
         ] {
-            let checks = judge(Ok(found.clone()), metered, Path::new("control.db"));
+            let queue = Queue {
+                name: "outbox",
+                aside: "set aside",
+                to: metered.then_some("OpenMeter"),
+                unset: "they leave with USAGE_METERING=openmeter",
+            };
+            let checks = judge(found.clone().unwrap_or_default(), &queue, Path::new("control.db"));
             assert_eq!(checks.len(), expected.len(), "{checks:?}");
             for (check, (outcome, text)) in checks.iter().zip(expected) {
                 assert_eq!(check.outcome, *outcome, "{check:?}");
                 assert!(check.detail.contains(text), "{check:?}");
             }
         }
-        let broken = OpenError::Corrupt { path: "control.db".into(), reason: "no database".to_owned() };
-        assert_eq!(judge(Err(broken), true, Path::new("control.db"))[0].outcome, Outcome::Fail);
     }
 }

@@ -52,10 +52,6 @@ pub struct Embedded {
     tidier: Arc<Tidier>,
 }
 
-fn unavailable(error: store::Error) -> Error {
-    Error::Unavailable(error.to_string())
-}
-
 impl Embedded {
     /// Opens the database at a path and makes it where there is none. What an earlier process was forgetting goes on
     /// being forgotten, where there is a Tokio runtime.

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::openmeter::{Receiver, Verdict};
-use super::{OPENMETER, Outbox, Pace, depth, set_aside};
+use super::put::{Entry, set_aside_entry};
+use super::receive::{Event, Receive, Verdict};
+use super::{Kind, Outbox, Pace, depth};
 use crate::clock::unix_now_millis;
 use crate::store::{self, Store, rusqlite};
 
-/// The most events of a batch.
-const MAX_EVENTS: u32 = 500;
-/// The most bytes of a batch: beyond it no event is added.
-const MAX_BYTES: usize = 512 * 1024;
 /// How long the last batch may take when the process is to end.
 const LAST: Duration = Duration::from_secs(5);
 /// How often an empty queue is looked at although nobody said that something came: another process may have
@@ -24,9 +21,9 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// A queue and where it goes.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct Delivery<R> {
     outbox: Outbox,
-    receiver: Receiver,
+    receiver: R,
     pace: Pace,
     /// How many events the next batch may have: fewer while a bad one is looked for.
     size: u32,
@@ -35,7 +32,7 @@ pub struct Delivery {
     /// Failures in a row.
     failures: u32,
     /// What was delivered and stands in the queue still.
-    delivered: Option<(i64, i64)>,
+    delivered: Option<Done>,
     /// What was said last about why nothing leaves.
     said: Option<String>,
 }
@@ -58,23 +55,24 @@ impl Running {
     }
 }
 
-struct Batch {
+/// What is through and is to be taken out of the queue.
+#[derive(Clone, Debug)]
+struct Done {
     first: i64,
     last: i64,
-    count: u32,
-    id: String,
-    json: String,
+    /// Ids of those among them that nobody takes, and why.
+    rejected: Vec<(String, String)>,
 }
 
-impl Delivery {
+impl<R: Receive> Delivery<R> {
     /// A delivery that has not begun.
     #[must_use]
-    pub fn new(outbox: Outbox, receiver: Receiver, pace: Pace) -> Self {
+    pub fn new(outbox: Outbox, receiver: R, pace: Pace) -> Self {
         Self {
             outbox,
+            size: receiver.batch().events,
             receiver,
             pace,
-            size: MAX_EVENTS,
             suspect: 0,
             failures: 0,
             delivered: None,
@@ -118,67 +116,74 @@ impl Delivery {
     }
 
     async fn try_step(&mut self) -> Result<Pause, store::Error> {
-        let store = self.outbox.store.clone();
+        let turn = Arc::clone(&self.outbox.turn);
+        let _turn = turn.lock().await;
         // Should the store fail now, these are not sent again while this process lives.
-        if let Some((first, last)) = self.delivered {
-            remove(&store, first, last).await?;
-            self.delivered = None;
+        if let Some(done) = self.delivered.clone() {
+            self.finish(done).await?;
         }
-        let size = self.size;
-        let Some(batch) = store.read(move |connection| head(connection, size)).await? else {
-            return Ok(Pause::Empty);
-        };
-        match self.receiver.send(batch.json.clone()).await {
-            Verdict::Delivered => {
-                self.recovered();
-                if batch.last > self.suspect {
-                    self.grow();
+        let (store, kind, size) = (self.outbox.store.clone(), self.outbox.kind, self.size);
+        let bytes = self.receiver.batch().bytes;
+        let events = store.read(move |connection| head(connection, kind, size, bytes)).await?;
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(Pause::Empty) };
+        let (id, first, last, count) = (first.id.clone(), first.seq, last.seq, events.len());
+        match self.receiver.send(&events).await {
+            Verdict::Delivered => self.finish(Done { first, last, rejected: Vec::new() }).await?,
+            Verdict::Partly(rejected) => {
+                for (id, why) in &rejected {
+                    tracing::warn!(id, why, "of the {}, one is never taken; it is set aside", R::EVENTS);
                 }
-                self.delivered = Some((batch.first, batch.last));
-                remove(&store, batch.first, batch.last).await?;
-                self.delivered = None;
-                Ok(Pause::None)
+                self.finish(Done { first, last, rejected }).await?;
             }
-            Verdict::Refused(why) if batch.count > 1 => {
-                self.suspect = batch.last;
-                self.size = (batch.count / 2).max(1);
-                tracing::debug!(events = batch.count, why, "a batch was refused and is halved");
-                Ok(Pause::None)
+            Verdict::Refused(why) if count > 1 => {
+                self.suspect = last;
+                self.size = u32::try_from(count / 2).unwrap_or(u32::MAX).max(1);
+                tracing::debug!(events = count, why, "a batch was refused and is halved");
             }
             Verdict::Refused(why) => {
-                tracing::warn!(id = batch.id, why, "OpenMeter will not take an event; it is set aside");
-                aside(&store, batch.first, why).await?;
-                self.recovered();
-                if batch.last >= self.suspect {
-                    self.grow();
-                }
-                Ok(Pause::None)
+                tracing::warn!(id, why, "of the {}, one is never taken; it is set aside", R::EVENTS);
+                self.finish(Done { first, last, rejected: vec![(id, why)] }).await?;
             }
             Verdict::Later(why, after) => {
                 let pause = self.failed(&why, after);
-                note(&store, batch.first, why, pause.length()).await;
-                Ok(pause)
+                note(&store, first, why, pause.length()).await;
+                return Ok(pause);
             }
             Verdict::Misconfigured(why) => {
                 let pause = self.failed(&why, self.pace.longest);
-                note(&store, batch.first, why, pause.length()).await;
-                Ok(pause)
+                note(&store, first, why, pause.length()).await;
+                return Ok(pause);
             }
         }
+        Ok(Pause::None)
+    }
+
+    /// Takes what is through out of the queue.
+    async fn finish(&mut self, done: Done) -> Result<(), store::Error> {
+        self.recovered();
+        self.delivered = Some(done.clone());
+        let last = done.last;
+        remove(&self.outbox.store, self.outbox.kind, done).await?;
+        self.delivered = None;
+        // A batch that ends where the bad one was sought has all of what was suspected behind it.
+        if last >= self.suspect {
+            self.grow();
+        }
+        Ok(())
     }
 
     fn grow(&mut self) {
-        self.size = self.size.saturating_mul(2).min(MAX_EVENTS);
+        self.size = self.size.saturating_mul(2).min(self.receiver.batch().events);
     }
 
     /// A pause, at least so long; the reason is told once for as long as it stays the same.
     fn failed(&mut self, why: &str, at_least: Duration) -> Pause {
         self.failures = self.failures.saturating_add(1);
         if self.said.as_deref() == Some(why) {
-            tracing::debug!(failures = self.failures, why, "usage events wait");
+            tracing::debug!(failures = self.failures, why, "{} wait", R::EVENTS);
         } else {
             let to = self.receiver.shown();
-            tracing::warn!(to, why, "usage events cannot leave; they are kept and sent later");
+            tracing::warn!(to, why, "{} cannot leave; they are kept and sent later", R::EVENTS);
             self.said = Some(why.to_owned());
         }
         // Without randomness the pauses are only more alike.
@@ -189,7 +194,7 @@ impl Delivery {
 
     fn recovered(&mut self) {
         if self.said.take().is_some() {
-            tracing::info!(failures = self.failures, "usage events leave again");
+            tracing::info!(failures = self.failures, "{} leave again", R::EVENTS);
         }
         self.failures = 0;
     }
@@ -215,62 +220,42 @@ impl Pause {
     }
 }
 
-/// The oldest events, `size` at most, as one batch.
-fn head(connection: &Connection, size: u32) -> Result<Option<Batch>, store::Error> {
+/// The oldest events, `size` at most.
+fn head(connection: &Connection, kind: Kind, size: u32, bytes: usize) -> Result<Vec<Event>, store::Error> {
     const HEAD: &str = "SELECT seq, id, payload FROM outbox WHERE kind = ? ORDER BY seq LIMIT ?";
     let mut query = connection.prepare_cached(HEAD)?;
-    let mut rows = query.query((OPENMETER, size))?;
-    let mut batch: Option<Batch> = None;
+    let mut rows = query.query((kind.name(), size))?;
+    let (mut events, mut length) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        let seq: i64 = row.get(0)?;
         let payload = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        match &mut batch {
-            None => {
-                let json = format!("[{payload}");
-                batch = Some(Batch { first: seq, last: seq, count: 1, id: row.get(1)?, json });
-            }
-            Some(batch) => {
-                if batch.json.len() + payload.len() > MAX_BYTES {
-                    break;
-                }
-                batch.json.push(',');
-                batch.json.push_str(payload);
-                batch.last = seq;
-                batch.count += 1;
-            }
+        length = length.saturating_add(payload.len());
+        if !events.is_empty() && length > bytes {
+            break;
         }
+        events.push(Event { seq: row.get(0)?, id: row.get(1)?, payload: payload.to_owned() });
     }
-    Ok(batch.map(|mut batch| {
-        batch.json.push(']');
-        batch
-    }))
+    Ok(events)
 }
 
-async fn remove(store: &Store, first: i64, last: i64) -> Result<(), store::Error> {
+/// Takes what is through out of the queue; what nobody takes goes to where the bad ones are.
+async fn remove(store: &Store, kind: Kind, done: Done) -> Result<(), store::Error> {
+    const TAKE: &str = "SELECT payload, owner, session FROM outbox WHERE kind = ? AND id = ?";
     const DELETE: &str = "DELETE FROM outbox WHERE kind = ? AND seq BETWEEN ? AND ?";
     store
         .write(move |connection| {
-            connection.prepare_cached(DELETE)?.execute((OPENMETER, first, last))?;
-            tracing::debug!(left = depth(connection)?, "usage events left");
-            Ok(())
-        })
-        .await
-}
-
-/// Moves one event to where the bad ones are.
-async fn aside(store: &Store, seq: i64, why: String) -> Result<(), store::Error> {
-    const TAKE: &str = "DELETE FROM outbox WHERE seq = ? RETURNING kind, id, payload";
-    store
-        .write(move |connection| {
-            let mut take = connection.prepare_cached(TAKE)?;
-            let mut rows = take.query([seq])?;
-            let mut taken: Vec<(String, String, String)> = Vec::new();
-            while let Some(row) = rows.next()? {
-                taken.push((row.get(0)?, row.get(1)?, row.get(2)?));
+            let name = kind.name();
+            for (id, why) in done.rejected {
+                let mut take = connection.prepare_cached(TAKE)?;
+                let entry = take.query_row([name, &id], |row| {
+                    let (payload, owner, session) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(Entry { id: id.clone(), payload, owner, session })
+                });
+                if let Some(entry) = entry.optional()? {
+                    set_aside_entry(connection, name, &entry, &why, unix_now_millis())?;
+                }
             }
-            for (kind, id, payload) in taken {
-                set_aside(connection, &kind, &id, &payload, &why, unix_now_millis())?;
-            }
+            connection.prepare_cached(DELETE)?.execute((name, done.first, done.last))?;
+            tracing::debug!(kind = name, left = depth(connection, kind)?, "events left");
             Ok(())
         })
         .await
@@ -286,6 +271,6 @@ async fn note(store: &Store, seq: i64, why: String, pause: Duration) {
         Ok::<_, store::Error>(())
     });
     if let Err(error) = noted.await {
-        tracing::debug!(%error, "why usage events wait could not be written down");
+        tracing::debug!(%error, "why events wait could not be written down");
     }
 }

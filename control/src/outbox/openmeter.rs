@@ -5,6 +5,7 @@ use std::time::Duration;
 use attach_core::meter::cloud_event::{BATCH_CONTENT_TYPE, INGEST_PATH};
 use url::Url;
 
+use super::receive::{Batch, Event, Receive, Verdict};
 use crate::fetch;
 use crate::settings::Secret;
 
@@ -19,19 +20,6 @@ pub struct Receiver {
     http: reqwest::Client,
 }
 
-/// What became of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It was taken.
-    Delivered,
-    /// Something in it will never be taken.
-    Refused(String),
-    /// It may be taken later, not before so long.
-    Later(String, Duration),
-    /// It will be taken when a setting is put right.
-    Misconfigured(String),
-}
-
 impl Receiver {
     /// OpenMeter at `OPENMETER_URL`, asked with `OPENMETER_API_KEY` through a client of [`fetch`]'s rules.
     #[must_use]
@@ -41,15 +29,22 @@ impl Receiver {
         url.set_path(&path);
         Self { url, key, http }
     }
+}
 
-    /// Sends a batch of events, JSON already.
-    pub(super) async fn send(&self, batch: String) -> Verdict {
+impl Receive for Receiver {
+    const EVENTS: &'static str = "usage events";
+
+    fn batch(&self) -> Batch {
+        Batch { events: 500, bytes: 512 * 1024 }
+    }
+
+    async fn send(&self, events: &[Event]) -> Verdict {
         let request = self
             .http
             .post(self.url.clone())
             .header("content-type", BATCH_CONTENT_TYPE)
             .bearer_auth(self.key.expose())
-            .body(batch);
+            .body(array(events));
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_timeout() => return later("no answer in time", None),
@@ -64,10 +59,22 @@ impl Receiver {
         }
     }
 
-    /// Where events go, for messages: no user, password or query of the address.
-    pub(super) fn shown(&self) -> String {
+    fn shown(&self) -> String {
         format!("{}{}", self.url.origin().ascii_serialization(), self.url.path())
     }
+}
+
+/// Events, JSON each, as one array.
+fn array(events: &[Event]) -> String {
+    let mut json = String::from("[");
+    for (at, event) in events.iter().enumerate() {
+        if at > 0 {
+            json.push(',');
+        }
+        json.push_str(&event.payload);
+    }
+    json.push(']');
+    json
 }
 
 impl std::fmt::Debug for Receiver {

@@ -171,7 +171,7 @@ async fn why_nothing_leaves_is_there_for_whoever_looks_whether_or_not_control_ru
     let running = start(&outbox, &Url::parse(&format!("http://{free}")).unwrap());
     let path = outbox.store.path().to_owned();
     let report = loop {
-        let report = look(&path, 9_000).unwrap().unwrap();
+        let report = look(&path, Kind::OpenMeter, 9_000).unwrap().unwrap();
         if report.attempts > 1 {
             break report;
         }
@@ -199,7 +199,7 @@ async fn an_event_that_is_never_taken_is_set_aside_and_the_rest_goes_on() {
     let rest: Vec<String> = expected(0..300).into_iter().filter(|id| !bad.contains(id)).collect();
     assert_eq!(meter.ids(), rest, "in order, each once");
     assert!(meter.requests() < 100, "{} requests", meter.requests());
-    let report = look(outbox.store.path(), 0).unwrap().unwrap();
+    let report = look(outbox.store.path(), Kind::OpenMeter, 0).unwrap().unwrap();
     assert_eq!(report.set_aside_error.as_deref(), Some("OpenMeter answers 400: an event is bad"));
 }
 

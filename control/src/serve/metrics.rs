@@ -22,6 +22,7 @@ use self::rewrite::Rewriter;
 use super::{State, reply};
 use crate::clock::unix_now_millis;
 use crate::fetch::ClientError;
+use crate::memory::Memory;
 use crate::outbox::Outbox;
 use crate::store;
 use crate::trust::Caller;
@@ -57,18 +58,23 @@ impl Metrics {
         Ok(Self { envoy: envoy::Statistics::new(admin_port)?, turns: Semaphore::new(AT_ONCE) })
     }
 
-    async fn page(&self, outbox: &Outbox) -> Result<String, Error> {
+    async fn page(&self, outbox: &Outbox, memory: Option<&Memory>) -> Result<String, Error> {
         // `turns` is never closed.
         let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(Error::Busy)?;
-        let own = Own { version: env!("CARGO_PKG_VERSION"), outbox: outbox.health(unix_now_millis()).await? };
+        let now = unix_now_millis();
+        let memory = match memory {
+            Some(memory) => Some(memory.health(now).await?),
+            None => None,
+        };
+        let own = Own { version: env!("CARGO_PKG_VERSION"), outbox: outbox.health(now).await?, memory };
         Ok(self.envoy.read(Rewriter::new(&own)).await?)
     }
 }
 
 /// `GET /metrics`. Which callers may read it (`METRICS_SCOPE`) the filter has seen to.
 pub(super) async fn read(_: Caller, extract::State(state): extract::State<State>) -> Response {
-    match state.metrics.page(&state.outbox).await {
+    match state.metrics.page(&state.outbox, state.memory.as_ref()).await {
         Ok(page) => {
             let headers = [
                 (header::CONTENT_TYPE, CONTENT_TYPE),

@@ -1,18 +1,21 @@
 //! What the service is made from: plain values, so that whoever has them decides where they come from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use attach_core::config::memory::{CustomRedactionConfig, RedactionConfig};
+use attach_core::redact::{BadPattern, CustomPattern, Redactor, Rules};
 use attach_core::secret::Secret;
 
 use super::metrics::Metrics;
 use super::{AuthConfig, Fixed, State};
 use crate::authorized_keys::AuthorizedKeys;
+use crate::discover::engine::{OLLAMA_PORT, local};
 use crate::fetch::{self, ClientError};
 use crate::ledger::Ledger;
-use crate::memory::Memory;
-use crate::memory::embedded::{self, Embedded};
+use crate::memory::docs::{self, Documents};
+use crate::memory::{self, EmbedBy, Memory};
 use crate::outbox::{self, Outbox, Receiver};
 use crate::quota::Quotas;
 use crate::replay::{BadUrl, ReplayStore};
@@ -51,6 +54,10 @@ pub struct Options {
     pub openmeter: Option<OpenMeter>,
     /// How many events may wait for OpenMeter.
     pub outbox_limit: u64,
+    /// What is remembered, and where.
+    pub memory: settings::Memory,
+    /// The engine that `MEM_EMBED_MODEL` is one of.
+    pub embed_by: EmbedBy,
     /// `SSL_CERT_FILE`.
     pub ssl_cert_file: Option<PathBuf>,
     /// `ADMIN_PORT`: where Envoy has the filter's metrics.
@@ -73,6 +80,12 @@ pub enum OptionsError {
     /// A client for HTTP.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A pattern of the operator's own.
+    #[error("memory.redaction.custom[{}].pattern cannot be used: {}", .0.at, .0.problem)]
+    Redaction(BadPattern),
+    /// Memory.
+    #[error(transparent)]
+    Memory(#[from] memory::OpenError),
 }
 
 impl Options {
@@ -108,6 +121,8 @@ impl Options {
             database: settings.state_dir.join(store::FILE_NAME),
             openmeter: settings.accounting.openmeter().cloned(),
             outbox_limit: outbox::LIMIT,
+            memory: settings.memory.clone(),
+            embed_by: embed_by(settings),
             ssl_cert_file: settings.ssl_cert_file.clone(),
             admin_port: settings.ports.admin,
         }
@@ -127,14 +142,20 @@ impl Options {
         }
         let store = Store::open(&self.database)?;
         let outbox = Outbox::new(store.clone(), self.outbox_limit);
+        let authorities = fetch::authorities::find(self.ssl_cert_file.as_deref());
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        let memory =
+            Memory::open(&self.memory, folder, store.clone(), &self.embed_by, authorities.as_deref())?;
         let receiver = |to: OpenMeter| {
-            let authorities = fetch::authorities::find(self.ssl_cert_file.as_deref());
             let http = fetch::client(authorities.as_deref(), outbox::Pace::default().timeout)?;
             Ok::<_, ClientError>(Receiver::new(&to.url, to.key, http))
         };
-        let memory = Embedded::open(&self.database.with_file_name(embedded::FILE_NAME))?;
+        let documents =
+            memory.as_ref().map(|_| Documents::open(&self.database.with_file_name(docs::FILE_NAME)));
         Ok(State {
-            memory: Some(Memory::embedded(memory)),
+            memory,
+            documents: documents.transpose()?,
+            redactor: Arc::new(redactor(&self.memory.redaction)?),
             ledger: Ledger::new(store.clone(), outbox.clone()),
             quotas: Quotas::new(store.clone(), self.redis_url.as_ref())?,
             store,
@@ -152,7 +173,27 @@ impl Options {
                 issuers: self.issuers,
                 scopes: self.scopes,
                 agents: self.agents,
+                retention_days: self.memory.retention_days,
             }),
         })
     }
+}
+
+/// The engine that embeds: the one that is set, else Ollama on this machine. Where nothing embeds it does not matter,
+/// and another engine must not make another service.
+fn embed_by(settings: &Settings) -> EmbedBy {
+    let engine = settings.memory.embed_model.is_some().then_some(&settings.engine);
+    let url = engine.and_then(|engine| engine.url.clone());
+    EmbedBy {
+        url: url.unwrap_or_else(|| local(OLLAMA_PORT)),
+        key: engine.and_then(|engine| engine.api_key.clone()),
+    }
+}
+
+/// What takes secrets out of what comes in here, as the filter's does.
+fn redactor(config: &RedactionConfig) -> Result<Redactor, OptionsError> {
+    let own =
+        |own: &CustomRedactionConfig| CustomPattern { kind: own.kind.clone(), pattern: own.pattern.clone() };
+    let rules = Rules { national_ids: config.national_ids, custom: config.custom.iter().map(own).collect() };
+    Redactor::new(&rules).map_err(OptionsError::Redaction)
 }

@@ -5,12 +5,14 @@ use axum::body::Bytes;
 use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{State, reply};
 use crate::clock::unix_now_millis;
 use crate::ledger::batch::{self, Batch};
 use crate::trust::FromFilter;
+use crate::{memory, outbox, store};
 
 /// The most bytes of a batch.
 pub(super) const MAX_BYTES: usize = batch::MAX_BYTES;
@@ -54,8 +56,26 @@ pub(super) async fn accept(
     }
 }
 
+/// `GET /internal/health`.
+#[derive(Serialize)]
+struct Health {
+    #[serde(flatten)]
+    outbox: outbox::Health,
+    /// None: nothing is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<memory::Health>,
+}
+
 pub(super) async fn health(_: FromFilter, extract::State(state): extract::State<State>) -> Response {
-    match state.outbox.health(unix_now_millis()).await {
+    let now = unix_now_millis();
+    let read = async {
+        let memory = match &state.memory {
+            Some(memory) => Some(memory.health(now).await?),
+            None => None,
+        };
+        Ok::<_, store::Error>(Health { outbox: state.outbox.health(now).await?, memory })
+    };
+    match read.await {
         Ok(health) => reply::json(StatusCode::OK, &health),
         Err(error) => {
             tracing::warn!(%error, "no word about the outbox");

@@ -1,4 +1,6 @@
 mod accounts;
+mod mirrored;
+mod remembered;
 mod weaviate;
 
 use super::*;
@@ -11,6 +13,7 @@ use tower::ServiceExt as _;
 
 use crate::clock::unix_now;
 use crate::replay::tests::Redis;
+use crate::settings;
 use crate::supervise::tests::Folder;
 
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -39,6 +42,8 @@ pub(super) fn options(folder: &Path) -> Options {
         database: folder.join("control.db"),
         openmeter: None,
         outbox_limit: 1000,
+        memory: settings::Memory { backend: settings::MemoryBackend::None, ..settings::Memory::default() },
+        embed_by: crate::memory::EmbedBy { url: crate::discover::engine::local(1), key: None },
         ssl_cert_file: None,
     }
 }
@@ -107,6 +112,9 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
         "/auth/token",
         "/mem/",
         "/mem/events",
+        "/mem/docs",
+        "/mem/spaces/team-a/events",
+        "/v1/logs",
         "/a2a",
         "/v1/quota/me",
         "/metrics",
@@ -139,9 +147,9 @@ async fn a_stranger_is_refused_whatever_it_claims_to_be() {
 #[tokio::test]
 async fn the_filter_is_believed_with_its_secret() {
     assert_eq!(call("GET", "/internal/ping", &STAMPED[..1]).await.0, StatusCode::NO_CONTENT);
-    let (status, body) = call("GET", "/mem/events", STAMPED).await;
+    let (status, body) = call("GET", "/tasks/send", STAMPED).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert!(body["detail"].as_str().unwrap().contains("/mem/events"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("/tasks/send"), "{body}");
 }
 
 #[tokio::test]

@@ -27,8 +27,11 @@ impl Schema {
 /// `control.db`'s.
 pub(super) const CONTROL: Schema = Schema { steps: STEPS, writing: &[], reading: &[] };
 
-const STEPS: &[&str] =
-    &[include_str!("migrations/0001_usage.sql"), include_str!("migrations/0002_quota.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_usage.sql"),
+    include_str!("migrations/0002_quota.sql"),
+    include_str!("migrations/0003_queues.sql"),
+];
 
 fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))

@@ -84,7 +84,7 @@ async fn many_writes_at_once_are_few_transactions_and_a_failed_one_takes_no_othe
         }
     }
     assert_eq!((failed, ids(&store).await.len()), (20, 181));
-    let sql = "SELECT rows FROM row_counts WHERE name = 'set_aside'";
+    let sql = "SELECT rows FROM queue_sizes WHERE queue = 'set_aside' AND kind = 't'";
     let counted =
         store.read(move |connection| Ok::<i64, Error>(connection.query_row(sql, [], |row| row.get(0))?));
     assert_eq!(counted.await.unwrap(), 181);
@@ -95,7 +95,10 @@ async fn work_that_panics_is_an_error_and_the_next_goes_on() {
     let (_folder, store) = store("panic");
     let panicked = store
         .write(|connection| -> Result<(), Error> {
-            connection.execute("INSERT INTO set_aside VALUES (NULL, 't', 'x', '', '', 0)", [])?;
+            connection.execute(
+                "INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('t', 'x', '', '', 0)",
+                [],
+            )?;
             panic!("on purpose")
         })
         .await;
@@ -182,6 +185,58 @@ fn a_newer_database_and_what_is_none_are_refused_with_what_to_do() {
     std::fs::write(&broken, "no database at all ".repeat(1000)).unwrap();
     assert!(matches!(Store::open(&broken), Err(OpenError::Corrupt { .. })));
     assert!(matches!(Store::open(Path::new("/proc/none/control.db")), Err(OpenError::File { .. })));
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_version_keeps_what_it_has_and_its_sizes_are_right() {
+    let folder = Folder::new("store-earlier");
+    let path = folder.path().join(FILE_NAME);
+    let old = Connection::open(&path).unwrap();
+    for step in [include_str!("migrations/0001_usage.sql"), include_str!("migrations/0002_quota.sql")] {
+        old.execute_batch(step).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA user_version = 2;
+         INSERT INTO outbox (kind, id, payload, added_at) VALUES ('openmeter', 'a', 'äb', 7), ('openmeter', 'b', '', 8);
+         INSERT INTO set_aside (kind, id, payload, error, at) VALUES ('record', 'x', 'y', 'why', 9);",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path).unwrap();
+    let sizes = async || {
+        store
+            .read(|connection| {
+                let mut query =
+                    connection.prepare("SELECT queue, kind, rows, bytes FROM queue_sizes ORDER BY 1, 2")?;
+                let rows = query.query_map([], |row| {
+                    Ok(format!(
+                        "{} {} {} {}",
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, i64>(2)?,
+                        row.get::<_, i64>(3)?
+                    ))
+                })?;
+                Ok::<_, Error>(rows.collect::<Result<Vec<_>, _>>()?)
+            })
+            .await
+            .unwrap()
+    };
+    assert_eq!(sizes().await, ["outbox openmeter 2 3", "set_aside record 1 1"]);
+    put(&store, "z").await.unwrap();
+    store
+        .write(|connection| {
+            connection.execute("DELETE FROM outbox WHERE id = 'a'", [])?;
+            connection.execute(
+                "INSERT INTO outbox (kind, id, payload, added_at) VALUES ('memory', 'm', 'four', 1)",
+                [],
+            )?;
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let expected = ["outbox memory 1 4", "outbox openmeter 1 0", "set_aside record 1 1", "set_aside t 1 0"];
+    assert_eq!(sizes().await, expected);
 }
 
 #[test]

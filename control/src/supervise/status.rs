@@ -6,7 +6,7 @@ use super::process::Record;
 use super::state::StateDir;
 use super::{Error, Service, ready};
 use crate::clock::unix_now_millis;
-use crate::outbox::{self, Report};
+use crate::outbox::{self, Kind, Report};
 use crate::store;
 
 /// One process.
@@ -40,6 +40,8 @@ pub struct Status {
     /// What has not left for OpenMeter; none where there is no database or it cannot be read, of which
     /// `attach doctor` says more.
     pub outbox: Option<Report>,
+    /// What is not yet where memory lies.
+    pub memory: Option<Report>,
 }
 
 /// Looks at every process that was started, and at the two that no gateway is without.
@@ -47,8 +49,10 @@ pub struct Status {
 /// # Errors
 /// When a record cannot be read.
 pub async fn look(state: &StateDir) -> Result<Status, Error> {
-    let outbox = outbox::look(&state.root().join(store::FILE_NAME), unix_now_millis()).ok().flatten();
-    let mut status = Status { ready: true, gateway: None, processes: Vec::new(), outbox };
+    let database = state.root().join(store::FILE_NAME);
+    let look = |kind| outbox::look(&database, kind, unix_now_millis()).ok().flatten();
+    let (outbox, memory) = (look(Kind::OpenMeter), look(Kind::Memory));
+    let mut status = Status { ready: true, gateway: None, processes: Vec::new(), outbox, memory };
     for name in Service::ALL {
         let record = Record::read(state, name)?;
         if name == Service::Envoy {
@@ -103,10 +107,13 @@ impl std::fmt::Display for Status {
                 _ => writeln!(f, "stopped  ({})", line.answer)?,
             }
         }
-        let Some(Report { health, error, .. }) = &self.outbox else { return Ok(()) };
-        if health.outbox > 0 || health.set_aside > 0 {
+        for (name, report) in [("outbox", &self.outbox), ("memory", &self.memory)] {
+            let Some(Report { health, error, .. }) = report else { continue };
+            if health.outbox == 0 && health.set_aside == 0 {
+                continue;
+            }
             let waited = duration(health.oldest_seconds);
-            write!(f, "outbox   {} events wait", health.outbox)?;
+            write!(f, "{name}   {} events wait", health.outbox)?;
             if health.outbox > 0 {
                 write!(f, ", the oldest for {waited}")?;
             }
@@ -162,7 +169,8 @@ mod tests {
     fn what_has_not_left_is_told() {
         let health = outbox::Health { outbox: 4, set_aside: 1, oldest_seconds: 61 };
         let report = Report { health, attempts: 2, error: Some("why".to_owned()), set_aside_error: None };
-        let status = Status { ready: true, gateway: None, processes: Vec::new(), outbox: Some(report) };
+        let status =
+            Status { ready: true, gateway: None, processes: Vec::new(), outbox: Some(report), memory: None };
         let expected =
             "outbox   4 events wait, the oldest for 1 min 1 s  1 set aside: see `attach doctor`  (why)\n";
         assert!(status.to_string().ends_with(expected), "{status}");

@@ -31,6 +31,7 @@ const REDIS_URL: &str = "REDIS_URL";
 const OPENMETER_API_KEY: &str = "OPENMETER_API_KEY";
 /// Weaviate's: control reads and forgets with it.
 const WEAVIATE_API_KEY: &str = "WEAVIATE_API_KEY";
+const ENGINE_API_KEY: &str = "ENGINE_API_KEY";
 /// The setting whose default hangs on secrets that control is not given.
 const AUTH_METHODS: &str = "AUTH_METHODS";
 
@@ -172,6 +173,10 @@ impl<'a> Programs<'a> {
         let weaviate = settings.memory.weaviate().and_then(|weaviate| weaviate.key.as_ref());
         let weaviate = weaviate.map_or("", |key| key.expose());
         program.environment.push((WEAVIATE_API_KEY.to_owned(), weaviate.into()));
+        // Control asks the engine for nothing but embeddings.
+        let engine = settings.memory.embed_model.as_ref().and(settings.engine.api_key.as_ref());
+        let engine = engine.map_or("", |key| key.expose());
+        program.environment.push((ENGINE_API_KEY.to_owned(), engine.into()));
         program.folder.clone_from(&settings.folder);
         let made_of = serve::Options::new(settings, Secret::new(secret.as_bytes().to_vec()));
         program.fingerprint = self
@@ -181,6 +186,7 @@ impl<'a> Programs<'a> {
             .with(REDIS_URL, redis_url.as_bytes())
             .with(OPENMETER_API_KEY, openmeter.as_bytes())
             .with(WEAVIATE_API_KEY, weaviate.as_bytes())
+            .with(ENGINE_API_KEY, engine.as_bytes())
             .with("binary", self.attach_hash.as_bytes())
             .finish();
         program

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::memory;
 use crate::outbox::Health;
 
 /// What every name of the gateway's begins with.
@@ -42,6 +43,16 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("attach_control_outbox_depth", "Events that control had still to send when the filter last asked it."),
     ("attach_denials_total", "Requests that were refused, by reason."),
+    (
+        "attach_memory_dropped_total",
+        "Prompts and answers that nobody remembers, by reason: the filter had no room for more (full), control refused \
+         them for good (rejected), or memory was turned off meanwhile (off).",
+    ),
+    ("attach_memory_events_total", "Prompts and answers that the filter took in to tell memory."),
+    (
+        "attach_memory_pool_bytes",
+        "Memory of texts that the filter assembles or has still to tell memory, in bytes.",
+    ),
     ("attach_outbox_depth", "Usage records in the filter's memory that have not been delivered."),
     ("attach_quota_held_tokens", "Tokens that are reserved for requests under way."),
     ("attach_requests_total", "Requests that were let through or refused, by outcome."),
@@ -115,6 +126,8 @@ pub(super) struct Own {
     pub(super) version: &'static str,
     /// How its outbox is.
     pub(super) outbox: Health,
+    /// How memory is; none where nothing is remembered.
+    pub(super) memory: Option<memory::Health>,
 }
 
 impl Own {
@@ -140,8 +153,24 @@ impl Own {
                 health.oldest_seconds,
             ),
         ];
-        let outbox = outbox.into_iter().map(|(name, help, value)| (name, help, Cow::Borrowed(""), value));
-        std::iter::once(build).chain(outbox)
+        let memory = self.memory.into_iter().flat_map(|memory::Health { direct, waiting, set_aside }| {
+            [
+                (
+                    "attach_control_memory_direct",
+                    "Whether Weaviate takes events from the filter itself (1) or they go through control (0).",
+                    u64::from(direct),
+                ),
+                ("attach_control_memory_events", "Events that control has still to bring to memory.", waiting),
+                (
+                    "attach_control_memory_set_aside",
+                    "Events that memory does not take, kept with the reason.",
+                    set_aside,
+                ),
+            ]
+        });
+        let told = outbox.into_iter().chain(memory);
+        let told = told.map(|(name, help, value)| (name, help, Cow::Borrowed(""), value));
+        std::iter::once(build).chain(told)
     }
 
     /// Writes them; the names.
@@ -184,8 +213,11 @@ mod tests {
 
     #[test]
     fn every_help_text_fits_on_its_line() {
-        let (mut page, own) = (String::new(), Own { version: "1", outbox: Health::default() });
-        assert_eq!(own.write(&mut page).len(), 4);
+        let (mut page, own) = (
+            String::new(),
+            Own { version: "1", outbox: Health::default(), memory: Some(memory::Health::default()) },
+        );
+        assert_eq!(own.write(&mut page).len(), 7);
         let own: Vec<_> = own.gauges().map(|(name, help, ..)| (name, help)).collect();
         for (name, help) in HELP.iter().chain(&own) {
             assert!(name.starts_with(PREFIX) && help.ends_with('.'), "{name}");

@@ -157,7 +157,7 @@ mod tests {
                          # TYPE attach_build_info gauge\nattach_build_info{version=\"1.2.3\"} 1\n";
 
     fn rewrite(pieces: &[&[u8]]) -> Result<String, Unreadable> {
-        let mut rewriter = Rewriter::new(&Own { version: "1.2.3", outbox: Health::default() });
+        let mut rewriter = Rewriter::new(&Own { version: "1.2.3", outbox: Health::default(), memory: None });
         for piece in pieces {
             rewriter.feed(piece)?;
         }

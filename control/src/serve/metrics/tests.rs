@@ -169,7 +169,7 @@ async fn an_envoy_that_hangs_is_waited_for_two_seconds_whoever_asks() {
 #[tokio::test]
 async fn what_is_wrong_is_said_with_the_setting() {
     let outbox = state("said", 1).outbox;
-    let said = async |port| Metrics::new(port).unwrap().page(&outbox).await.unwrap_err().to_string();
+    let said = async |port| Metrics::new(port).unwrap().page(&outbox, None).await.unwrap_err().to_string();
     assert!(said(1).await.starts_with("Envoy's admin interface on port 1 (ADMIN_PORT) does not answer: "));
     let strange = said(admin(|| "# TYPE attach_a summary\n").await).await;
     assert_eq!(strange, "Envoy's statistics cannot be read: line 1 says no type that is known");

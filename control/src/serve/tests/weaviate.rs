@@ -3,6 +3,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// A service that remembers in its own database, whose files are gone again: it holds them open.
+fn state() -> State {
+    super::remembered::remembering().1
+}
+
 fn object(key: &str, content: &str) -> Object {
     let event = MemoryEvent {
         owner: "alice".into(),
