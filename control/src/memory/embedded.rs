@@ -72,7 +72,7 @@ impl Embedded {
     pub(super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Rejected>, Error> {
         let (mut ready, rejected) = tokio::task::spawn_blocking(move || row::ready(records))
             .await
-            .map_err(|_| unavailable(store::Error::Broken))?;
+            .map_err(|_| store::Error::Broken)?;
         while !ready.is_empty() {
             let rest = ready.split_off(ready.len().min(GROUP));
             self.write(move |connection| row::put(connection, &ready)).await?;
@@ -139,14 +139,14 @@ impl Embedded {
         &self,
         work: impl FnOnce(&store::rusqlite::Connection) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.store.read(work).await.map_err(unavailable)
+        self.store.read(work).await.map_err(Error::from)
     }
 
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&store::rusqlite::Connection) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.store.write(work).await.map_err(unavailable)
+        self.store.write(work).await.map_err(Error::from)
     }
 }
 
