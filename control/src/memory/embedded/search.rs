@@ -16,9 +16,11 @@ use crate::store::{self, rusqlite};
 
 /// The most events of an answer.
 const MAX_FOUND: usize = 1000;
-/// How many of the best are ranked by meaning as well, and among how many that are worth the same the newest are
-/// found by their time; beyond, by when they came here.
+/// How many of the best are ranked by meaning as well.
 const BEST: usize = 1000;
+/// Among how many that are worth the same the newest are found by their time; beyond, by when they came here. Each is
+/// a page of the file that has to be read.
+const EQUALS: usize = 200;
 /// How many rows of the index are looked at.
 const BUDGET: usize = 50_000;
 /// How many of one word and level at a time: no word uses up what is another's.
@@ -190,7 +192,7 @@ fn newest_of_equals(
 ) -> Result<(), rusqlite::Error> {
     let Some(last) = scored.get(limit.min(scored.len()).saturating_sub(1)) else { return Ok(()) };
     let least = ordered(last.1);
-    scored.truncate(scored.partition_point(|(_, score)| ordered(*score) >= least));
+    scored.truncate(scored.partition_point(|(_, score)| ordered(*score) >= least).min(limit.max(EQUALS)));
     let mut when = connection.prepare_cached("SELECT at, id FROM events WHERE row = ?")?;
     let mut times: HashMap<i64, (i64, [u8; 16])> = HashMap::with_capacity(scored.len());
     for (row, _) in &*scored {
