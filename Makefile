@@ -44,6 +44,88 @@ envoy-status: $(ATTACH) ## Say what runs
 envoy-logs: $(ATTACH) ## Follow the logs (^C ends it)
 	@$(ATTACH) logs --follow $(ARGS)
 
+# ── a Weaviate to keep memory in, for a look at it ───────────────────────────────────────────────────
+
+WEAVIATE_VERSION := v1.30.5
+WEAVIATE_PORT    ?= 6666
+
+# The server of a version, in a folder that is named by it; the tests of memory share it.
+weaviate = $(TARGET_DIR)/peers/weaviate-$(1)/weaviate-server
+
+# Builds it where it is missing. What was broken off is not there under its name.
+define install-weaviate
+{ [ -x $(call weaviate,$(1)) ] || { \
+	echo "building Weaviate $(1) (a few minutes) …"; \
+	mkdir -p $(dir $(call weaviate,$(1))) \
+	&& GOBIN=$(dir $(call weaviate,$(1)))unfinished nice go install github.com/weaviate/weaviate/cmd/weaviate-server@$(1) \
+	&& mv $(dir $(call weaviate,$(1)))unfinished/weaviate-server $(call weaviate,$(1)) \
+	&& rmdir $(dir $(call weaviate,$(1)))unfinished; }; }
+endef
+
+# Where it keeps its data, its process id, its key and its log.
+WEAVIATE_HOME := $(TARGET_DIR)/memory
+# What the shell knows it by: that process, while it is that program.
+WEAVIATE_RUNS  = pid=$$(cat $(WEAVIATE_HOME)/pid 2>/dev/null) && ps -o args= -p "$$pid" 2>/dev/null | grep -qF $(TARGET_DIR)/peers/weaviate-
+WEAVIATE_GRPC_PORT ?= 50051
+# How many seconds it has to start, and to stop.
+WEAVIATE_PATIENCE  := 60
+
+# Only its REST interface can be bound to loopback, so it lets nobody in without the key, whichever way he comes.
+.PHONY: memory-up
+memory-up: weaviate-server ## Start a Weaviate to keep memory in, for a look at it (WEAVIATE_PORT=6666)
+	@command -v curl >/dev/null || { echo "curl is missing: install the package curl" >&2; exit 1; }
+	@mkdir -p $(WEAVIATE_HOME) && cd $(WEAVIATE_HOME) || exit 1; \
+	umask 077; \
+	if $(WEAVIATE_RUNS); then url=$$(cat url); else \
+		url=http://127.0.0.1:$(WEAVIATE_PORT); \
+		if curl -so /dev/null --max-time 5 $$url; then \
+			echo "something else listens at $$url: choose another port with WEAVIATE_PORT" >&2; exit 1; \
+		fi; \
+		[ -s key ] || head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >key || exit 1; \
+		PERSISTENCE_DATA_PATH=$(WEAVIATE_HOME)/data DEFAULT_VECTORIZER_MODULE=none DISABLE_TELEMETRY=true \
+			AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED=false AUTHENTICATION_APIKEY_ENABLED=true \
+			AUTHENTICATION_APIKEY_ALLOWED_KEYS=$$(cat key) AUTHENTICATION_APIKEY_USERS=attach \
+			CLUSTER_BASIC_AUTH_USERNAME=attach CLUSTER_BASIC_AUTH_PASSWORD=$$(cat key) \
+			CLUSTER_HOSTNAME=node1 CLUSTER_ADVERTISE_ADDR=127.0.0.1 CLUSTER_BIND_ADDR=127.0.0.1 \
+			CLUSTER_GOSSIP_BIND_PORT=$$(($(WEAVIATE_PORT) + 1)) CLUSTER_DATA_BIND_PORT=$$(($(WEAVIATE_PORT) + 2)) \
+			RAFT_PORT=$$(($(WEAVIATE_PORT) + 3)) RAFT_INTERNAL_RPC_PORT=$$(($(WEAVIATE_PORT) + 4)) \
+			RAFT_BOOTSTRAP_EXPECT=1 GRPC_PORT=$(WEAVIATE_GRPC_PORT) GO_PROFILING_DISABLE=true \
+			nohup $(call weaviate,$(WEAVIATE_VERSION)) --host 127.0.0.1 --port $(WEAVIATE_PORT) --scheme http \
+			</dev/null >log 2>&1 & \
+		pid=$$!; echo $$pid >pid; echo $$url >url; \
+	fi; \
+	waited=0; \
+	until curl -sfo /dev/null --max-time 5 $$url/v1/.well-known/ready; do \
+		if ! kill -0 $$pid 2>/dev/null || [ $$waited -ge $(WEAVIATE_PATIENCE) ]; then \
+			kill $$pid 2>/dev/null; tail -n 3 log >&2; \
+			echo "Weaviate did not start: see $(WEAVIATE_HOME)/log. It needs $$url, the four ports above that one, and $(WEAVIATE_GRPC_PORT); WEAVIATE_PORT and WEAVIATE_GRPC_PORT choose others" >&2; \
+			exit 1; \
+		fi; \
+		waited=$$((waited + 1)); sleep 1; \
+	done; \
+	echo "Weaviate $(WEAVIATE_VERSION) is at $$url, its data in $(WEAVIATE_HOME)/data"; \
+	echo "  use it:   WEAVIATE_URL=$$url WEAVIATE_API_KEY=\$$(cat $(WEAVIATE_HOME)/key) make envoy-up"; \
+	echo "  stop it:  make memory-down"
+
+.PHONY: memory-down
+memory-down: ## Stop that Weaviate; what it keeps stays
+	@if $(WEAVIATE_RUNS); then \
+		kill $$pid; waited=0; \
+		while kill -0 $$pid 2>/dev/null; do \
+			[ $$waited -lt $(WEAVIATE_PATIENCE) ] || { echo "Weaviate (process $$pid) does not stop" >&2; exit 1; }; \
+			waited=$$((waited + 1)); sleep 1; \
+		done; \
+		rm -f $(WEAVIATE_HOME)/pid; echo "Weaviate is stopped; its data stays in $(WEAVIATE_HOME)/data"; \
+	else \
+		rm -f $(WEAVIATE_HOME)/pid; echo "Weaviate does not run"; \
+	fi
+
+.PHONY: weaviate-server
+weaviate-server:
+	@[ -x $(call weaviate,$(WEAVIATE_VERSION)) ] || command -v go >/dev/null || { \
+		echo "Go is missing, which Weaviate is built with: install the package golang-go, or use a Weaviate that you have (WEAVIATE_URL)" >&2; exit 1; }
+	@$(call install-weaviate,$(WEAVIATE_VERSION))
+
 # ── building ─────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: build
@@ -84,8 +166,9 @@ audit: $(DENY) ## Check what we depend on against the advisory database (needs t
 	$(DENY) --all-features check advisories
 
 .PHONY: test
-test: wasm peers-redis peers-prometheus ## All tests: the logic natively, then the gateway from outside
-	cargo test --package attach-core --package attach-control
+test: wasm peers-redis peers-prometheus peers-weaviate ## All tests: the logic natively, then the gateway from outside
+	ATTACH_TEST_WEAVIATE=$(call weaviate,$(WEAVIATE_VERSION)) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS) \
+		cargo test --package attach-core --package attach-control
 	@$(MAKE) --no-print-directory test-e2e
 
 # test-e2e and what it needs; bench; fuzz-smoke.

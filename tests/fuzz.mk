@@ -5,7 +5,7 @@
 
 CARGO_FUZZ   := 0.13.1
 FUZZ         := $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ)/bin/cargo-fuzz
-FUZZ_TARGETS := extractor jws did jwks httpsig hmac stream_machine
+FUZZ_TARGETS := extractor jws did jwks httpsig hmac redact stream_machine
 # Seconds for each target.
 FUZZ_TIME    ?= 10
 FUZZ_BUILD   := $(TARGET_DIR)/fuzz

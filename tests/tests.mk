@@ -10,6 +10,10 @@ PEERS_NODE   := $(PEERS)/oidc-provider-$(firstword $(shell cksum < tests/peers/o
 PEERS_CREDENTIALS := $(PEERS)/credentials-$(firstword $(shell cksum < tests/peers/credentials/package-lock.json))
 VERIFY_EXAMPLE := $(TARGET_DIR)/release/examples/verify_assertion
 PEERS_OLLAMA := $(PEERS)/$(subst @,-,$(notdir $(OLLAMA)))/ollama
+WEAVIATE_NEWEST    := v1.36.0
+# The oldest one that memory is kept in, which is also the one that `make memory-up` starts, and the newest.
+PEERS_WEAVIATE     := $(call weaviate,$(WEAVIATE_VERSION))
+PEERS_WEAVIATE_NEW := $(call weaviate,$(WEAVIATE_NEWEST))
 
 # CI has no missing peers: there, what is skipped elsewhere is a failure.
 REQUIRE_PEERS := $(or $(ATTACH_TEST_REQUIRE_PEERS),$(filter true,$(CI)))
@@ -20,6 +24,7 @@ E2E_ENV = ATTACH_BIN=$(ATTACH) ATTACH_TEST_MODULE=$(WASM) ATTACH_TEST_STATE=$(TA
 	ATTACH_TEST_CREDENTIALS=$(PEERS_CREDENTIALS) ATTACH_TEST_REDIS="$$(command -v redis-server)" \
 	ATTACH_TEST_PROMTOOL="$$(command -v promtool)" ATTACH_TEST_PROMETHEUS="$$(command -v prometheus)" \
 	ATTACH_TEST_VERIFY_EXAMPLE=$(VERIFY_EXAMPLE) \
+	ATTACH_TEST_WEAVIATE=$(PEERS_WEAVIATE) ATTACH_TEST_WEAVIATE_NEW=$(PEERS_WEAVIATE_NEW) \
 	ATTACH_TEST_OLLAMA=$(PEERS_OLLAMA) ATTACH_TEST_REQUIRE_PEERS=$(REQUIRE_PEERS)
 
 # As in: make test-e2e TESTS=stamping
@@ -36,7 +41,7 @@ verify-example: build
 	cargo build --release --package attach-control --example verify_assertion
 
 .PHONY: test-setup
-test-setup: peers-python peers-node peers-credentials peers-redis peers-prometheus peers-ollama ## Install what those tests talk to
+test-setup: peers-python peers-node peers-credentials peers-redis peers-prometheus peers-ollama peers-weaviate ## Install what those tests talk to
 
 .PHONY: peers-python
 peers-python: python3
@@ -110,6 +115,16 @@ peers-ollama:
 		mkdir -p $(dir $(PEERS_OLLAMA)) && GOBIN=$(dir $(PEERS_OLLAMA)) go install $(OLLAMA); \
 	else \
 		$(call without,Go,the package golang-go,the real engine's tests); \
+	fi
+
+# One after the other, whatever `make -j` says: each takes all processors, and gigabytes of memory.
+.PHONY: peers-weaviate
+peers-weaviate:
+	@if [ -x $(PEERS_WEAVIATE) ] && [ -x $(PEERS_WEAVIATE_NEW) ]; then :; \
+	elif command -v go >/dev/null; then \
+		$(call install-weaviate,$(WEAVIATE_VERSION)) && $(call install-weaviate,$(WEAVIATE_NEWEST)); \
+	else \
+		$(call without,Go,the package golang-go,the real vector store's tests); \
 	fi
 
 # $(call without,what is missing,what to install,what is not tested)

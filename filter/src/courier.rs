@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::time::Duration;
 
+use attach_core::clock::UnixMillis;
 use attach_core::keys::discovery::Target;
 use attach_core::meter::cloud_event::BATCH_CONTENT_TYPE;
 use attach_core::meter::delivery::{
     Answered, CALL_TIMEOUT, Call, Delivery, HEALTH_PATH, MAX_ANSWER_BYTES, RECORDS_PATH, To, control_depth,
 };
 use attach_core::meter::tally::{Callout, Lost};
+use attach_core::mirror::delivery::says_direct;
 use attach_core::mirror::pool::Pool;
 use attach_core::outbox::BatchId;
 use attach_core::policy::Policy;
@@ -21,6 +23,7 @@ use proxy_wasm::types::LogLevel;
 
 use crate::host;
 use crate::metrics::Metrics;
+use crate::mirror::Mirror;
 
 /// How long control may take to say how it is.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,8 +31,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The way out of one worker.
 pub(crate) struct Courier {
     delivery: Delivery,
-    /// The memory that there is for what is to be remembered.
-    pool: Pool,
+    mirror: Mirror,
     /// Calls under way; at most two of batches and one about control's health.
     calls: RefCell<BTreeMap<u32, What>>,
 }
@@ -44,19 +46,37 @@ enum What {
 impl Courier {
     /// The way out of a root. `nonce` is random.
     pub(crate) fn new(nonce: [u8; 16], root: u32) -> Self {
-        Self { delivery: Delivery::new(nonce, root), pool: Pool::default(), calls: RefCell::default() }
+        Self { delivery: Delivery::new(nonce, root), mirror: Mirror::new(nonce), calls: RefCell::default() }
     }
 
     /// The memory that there is for what is to be remembered.
     pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+        self.mirror.pool()
+    }
+
+    /// The way to memory.
+    pub(crate) fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// Whether everything has arrived.
+    pub(crate) fn has_delivered(&self) -> bool {
+        self.delivery.is_empty() && self.mirror.delivery().is_empty()
+    }
+
+    /// The worker is about to go: nothing waits any more.
+    pub(crate) fn close(&self) {
+        self.delivery.close();
+        self.mirror.delivery().close();
     }
 
     /// Makes the calls that are due, for the root, which host calls must be about.
     pub(crate) fn tick(&self, policy: &Policy, metrics: &Metrics) {
         let now = host::now();
-        while let Some(call) = self.delivery.next_call(now) {
-            self.send(policy, metrics, call);
+        self.send_due(policy, metrics, now);
+        self.mirror.tick(policy, metrics, now);
+        if self.mirror.delivery().asks_control(now) {
+            self.ask_health(policy);
         }
         let refused = self.delivery.take_refused();
         if refused > 0 {
@@ -68,7 +88,13 @@ impl Courier {
         }
     }
 
-    /// Asks control how much it still has to send.
+    fn send_due(&self, policy: &Policy, metrics: &Metrics, now: UnixMillis) {
+        while let Some(call) = self.delivery.next_call(now) {
+            self.send(policy, metrics, call);
+        }
+    }
+
+    /// Asks control how much it still has to send, and whether Weaviate may be told.
     pub(crate) fn ask_health(&self, policy: &Policy) {
         let Some(target) = at_control(policy, HEALTH_PATH) else { return };
         let Ok(mut calls) = self.calls.try_borrow_mut() else { return };
@@ -89,19 +115,23 @@ impl Courier {
         body_size: usize,
     ) -> bool {
         let Some(what) = self.calls.try_borrow_mut().ok().and_then(|mut calls| calls.remove(&callout)) else {
-            return false;
+            return self.mirror.answered(policy, metrics, callout, body_size);
         };
         let status = host::answer_status();
         let body = if body_size <= MAX_ANSWER_BYTES { host::answer_body(body_size) } else { Vec::new() };
         match what {
             What::Health => match status.filter(|status| *status == 200).and_then(|_| control_depth(&body)) {
-                Some(depth) => metrics.control_depth(&host::EnvoyMetrics, depth),
+                Some(depth) => {
+                    metrics.control_depth(&host::EnvoyMetrics, depth);
+                    self.mirror.delivery().set_direct(says_direct(&body));
+                }
+                // What it said last still holds.
                 None => metrics.callout_failed(Callout::Control),
             },
             What::Batch(batch, to) => {
                 self.take(policy, metrics, (batch, to), status.map(|status| (status, &*body)));
                 // There may be room for the next batch now.
-                self.tick(policy, metrics);
+                self.send_due(policy, metrics, host::now());
             }
         }
         true
@@ -163,6 +193,6 @@ impl Deref for Courier {
 }
 
 /// A path at control, if it is known where that is.
-fn at_control(policy: &Policy, path: &str) -> Option<Target> {
+pub(crate) fn at_control(policy: &Policy, path: &str) -> Option<Target> {
     policy.control.as_ref().map(|control| Target { path: path.into(), ..control.clone() })
 }

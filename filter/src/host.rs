@@ -80,6 +80,11 @@ pub(crate) fn resume_request() {
     let _ = hostcalls::resume_http_request();
 }
 
+/// Goes on with the paused response of the effective context, when the callback has returned.
+pub(crate) fn resume_response() {
+    let _ = hostcalls::resume_http_response();
+}
+
 /// Makes another context the one that host calls are about; `false` if it is gone.
 pub(crate) fn act_for(context: u32) -> bool {
     hostcalls::set_effective_context(context).is_ok()

@@ -46,13 +46,14 @@ impl Metrics {
         }
     }
 
-    /// Tells the host, if it is time; `depth` is the number of records that have not arrived. Whether it is
-    /// this worker's turn to ask control how it is doing.
-    pub(crate) fn tick(&self, depth: usize, now: UnixMillis) -> bool {
+    /// Tells the host, if it is time; `depth` is the number of records that have not arrived, `pool` the memory
+    /// of texts, in bytes. Whether it is this worker's turn to ask control how it is doing.
+    pub(crate) fn tick(&self, depth: usize, pool: usize, now: UnixMillis) -> bool {
         let levels = self.serves.get().then(|| Levels {
             vm: self.vm,
             depth: u64::try_from(depth).unwrap_or(u64::MAX),
             memory: host::memory(),
+            pool: u64::try_from(pool).unwrap_or(u64::MAX),
             ..Levels::default()
         });
         self.tally.flush(&host::EnvoyMetrics, self.worker, levels, now).asks_control

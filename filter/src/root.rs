@@ -14,6 +14,8 @@ use attach_core::keys::discovery::{self, Target};
 use attach_core::keys::jwk;
 use attach_core::keys::turn::{FETCH_TIMEOUT, Record, Turn};
 use attach_core::meter::tally::Callout;
+use attach_core::mirror::delivery::Route;
+use attach_core::policy::memory::Memory;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
@@ -27,6 +29,9 @@ use crate::worker::Worker;
 
 /// How often a worker looks at what all share. A request that waits for keys waits that much longer.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The same where the last byte of an answer waits until the root has told memory.
+const STRICT_TICK: Duration = Duration::from_millis(5);
 
 /// The root context of one worker.
 pub(crate) struct Root {
@@ -178,7 +183,23 @@ impl Root {
                 &format!("usage records: {left} could not be delivered before the end"),
             );
         }
+        let left = worker.courier.mirror().delivery().len();
+        if left > 0 {
+            host::log(
+                LogLevel::Error,
+                &format!("memory: {left} events could not be delivered before the end"),
+            );
+        }
         host::done();
+    }
+
+    /// Tells streams that waited whether their events have arrived.
+    fn tell_streams(&self, worker: &Worker) {
+        for (context, kept) in worker.courier.mirror().take_told() {
+            if !worker.remembered(context, kept) {
+                self.retired.iter().any(|old| old.remembered(context, kept));
+            }
+        }
     }
 }
 
@@ -200,7 +221,7 @@ impl Context for Root {
             worker.set_now(now);
             worker.return_limits();
         }
-        if courier.is_empty() && !self.worker.as_ref().is_some_and(|worker| worker.owes_limits()) {
+        if courier.has_delivered() && !self.worker.as_ref().is_some_and(|worker| worker.owes_limits()) {
             metrics.close(now);
             return true;
         }
@@ -221,6 +242,7 @@ impl Context for Root {
             return;
         }
         if worker.courier.answered(&worker.policy, &worker.metrics, callout, body_size) {
+            self.tell_streams(&worker);
             return;
         }
         if worker.ledger_answered(callout, body_size)
@@ -242,6 +264,10 @@ impl RootContext for Root {
                     return false;
                 };
                 courier.set_route(policy.metering.route);
+                courier
+                    .mirror()
+                    .delivery()
+                    .set_route(policy.memory.as_ref().map_or(Route::Off, Memory::route));
                 metrics.set_max_series(policy.metering.max_series);
                 metrics.prepare();
                 let uses = SharedUses::new(&policy.control_secret);
@@ -256,10 +282,11 @@ impl RootContext for Root {
                 if policy.accounting.as_ref().is_some_and(|accounting| !accounting.limits.is_empty()) {
                     Windows::prepare();
                 }
+                let is_strict = policy.memory.as_ref().is_some_and(|memory| memory.ack_within.is_some());
                 let worker = Rc::new(Worker::new(policy, uses, self.context, courier, metrics));
                 self.retired.extend(self.worker.replace(worker));
                 // Calls cannot be made before the first tick.
-                host::tick_every(TICK);
+                host::tick_every(if is_strict { STRICT_TICK } else { TICK });
                 true
             }
             Err(errors) => {
@@ -290,10 +317,11 @@ impl RootContext for Root {
             !is_alone || old.owes_limits()
         });
         worker.courier.tick(&worker.policy, &worker.metrics);
-        if worker.metrics.tick(worker.courier.len(), now) {
+        self.tell_streams(&worker);
+        if worker.metrics.tick(worker.courier.len(), worker.courier.pool().taken(), now) {
             worker.courier.ask_health(&worker.policy);
         }
-        let is_done = worker.courier.is_empty() && !worker.owes_limits();
+        let is_done = worker.courier.has_delivered() && !worker.owes_limits();
         if self.leaves_by.is_some_and(|by| now >= by || is_done) {
             self.leave(&worker, now);
         }

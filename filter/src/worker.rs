@@ -1,6 +1,7 @@
 //! What one worker's requests have in common: the policy, and what the worker remembers.
 
 mod limits;
+mod memory;
 mod output;
 
 use std::cell::{Cell, RefCell};
@@ -64,6 +65,8 @@ pub(crate) struct Worker {
     windows: Windows,
     /// What control was asked about limits, by callout, with the stream that waits for it, if one does.
     operations: RefCell<BTreeMap<u32, (u64, Option<Waiter>)>>,
+    /// Streams whose last byte waits until it is remembered, by context; as many as have events in the queue.
+    held: RefCell<BTreeMap<u32, Weak<RefCell<Machine>>>>,
     /// Whether the engine has refused to be asked for usage.
     refuses_stream_options: Cell<bool>,
     /// Where records of calls go.
@@ -120,6 +123,7 @@ impl Worker {
             waiting: RefCell::default(),
             questions: RefCell::default(),
             would_deny: RefCell::default(),
+            held: RefCell::default(),
             uses,
             courier,
             metrics,
@@ -184,6 +188,7 @@ impl Worker {
     pub(crate) fn drive(&self, context: u32, machine: &SharedMachine, input: Input<'_>) -> Action {
         let is_callback =
             matches!(input, Input::RequestHeaders(..) | Input::RequestBody(..) | Input::RequestTrailers(_));
+        let is_response = matches!(input, Input::ResponseHeaders(..) | Input::ResponseBody(..));
         let (mut flow, mut output) = self.step(context, machine, input);
         if let Some(question) = output.question.take()
             && !self.ask(context, machine, &question)
@@ -205,7 +210,19 @@ impl Worker {
                 output.resume &= !is_callback;
             }
         }
+        let held = output.take_waiting();
+        if is_response && output.take_resume_response() {
+            flow = Flow::Continue;
+        }
         output.finish();
+        if let Some(remembered) = held
+            && let Some(mut output) = self.remember_for(context, machine, *remembered)
+        {
+            if is_response && output.take_resume_response() {
+                flow = Flow::Continue;
+            }
+            output.finish();
+        }
         match flow {
             Flow::Continue => Action::Continue,
             Flow::Pause => Action::Pause,

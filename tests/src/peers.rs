@@ -4,6 +4,7 @@ mod openmeter;
 mod prometheus;
 mod redis;
 mod scripts;
+mod weaviate;
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,6 +22,7 @@ pub use openmeter::OpenMeter;
 pub use prometheus::Prometheus;
 pub use redis::Redis;
 pub use scripts::{AgentAuth, Mcp, node, python};
+pub use weaviate::{Version, Weaviate};
 
 /// A process that ends when this is dropped, and when the test process ends for whatever reason.
 pub struct Leashed(Child);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use attach_tests::gateway::Builder;
 use attach_tests::issuer::Issuer;
 use attach_tests::mint::{Key, Mint};
-use attach_tests::peers::{OidcProvider, Ollama};
+use attach_tests::peers::{OidcProvider, Ollama, Version, Weaviate};
 use attach_tests::request::Request;
 use attach_tests::upstream::Upstream;
 use attach_tests::wait;
+use serde_json::json;
 
 #[test]
 fn tokens_of_a_certified_provider_are_verified_through_its_rotation() {
@@ -69,4 +70,36 @@ fn real_clients_talk_to_a_real_engine_through_the_gateway() {
 
     assert_eq!(found["refused"]["ollama"], 401, "{found:#}");
     assert_eq!(found["refused"]["openai"], 401, "{found:#}");
+}
+
+/// The one that memory's tests kill is one that keeps what it has said yes to.
+#[test]
+fn a_weaviate_that_is_killed_keeps_what_it_has_taken() {
+    for version in [Version::Old, Version::New] {
+        let Some(mut weaviate) = Weaviate::with_key(version) else { return };
+        let object = |number: u32| {
+            let id = format!("7a0e7d1c-0000-4000-8000-{number:012}");
+            json!({"class": "Note", "id": id, "properties": {"content": format!("note {number}"), "number": number}})
+        };
+        let put = |weaviate: &Weaviate, numbers: std::ops::Range<u32>| {
+            let objects: Vec<_> = numbers.map(object).collect();
+            let batch = Request::post_json("/v1/batch/objects", &json!({ "objects": objects }));
+            let answer = weaviate.send(batch).expect(200).json();
+            let results = answer.as_array().expect("results").iter();
+            results.for_each(|result| assert_eq!(result["result"]["status"], "SUCCESS", "{result:#}"));
+        };
+        assert!(weaviate.class("Note").is_none() && weaviate.objects("Note", None).is_empty());
+        assert_eq!(Request::get("/v1/schema").send(weaviate.address()).status, 401);
+        put(&weaviate, 0..700);
+        weaviate.kill();
+        assert!(!weaviate.is_ready());
+        weaviate.up();
+        // Some again: they are not there twice.
+        put(&weaviate, 600..800);
+        assert_eq!(weaviate.objects("Note", None).len(), 800);
+        let read = weaviate.read("Note", None);
+        assert_eq!(read.len(), 800);
+        assert!(read.iter().any(|object| object["properties"]["content"] == "note 799"), "{:#}", read[0]);
+        assert!(weaviate.keeps("note 700") && !weaviate.keeps("note 900"));
+    }
 }

@@ -39,7 +39,8 @@ const SCHEMA: Schema = Schema {
         ("secure_delete", "ON"),
         // 64 MiB, in KiB: ids are scattered all over their index.
         ("cache_size", "-65536"),
-        ("wal_autocheckpoint", "8000"),
+        // 128 MiB of log: a page of that index is written back once for many ids that came into it.
+        ("wal_autocheckpoint", "32000"),
     ],
     reading: &[("cache_size", "-32768")],
 };
@@ -71,10 +72,10 @@ impl Embedded {
     pub(super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Rejected>, Error> {
         let (mut ready, rejected) = tokio::task::spawn_blocking(move || row::ready(records))
             .await
-            .map_err(|_| store::Error::Broken)?;
+            .map_err(|_| Error::from(store::Error::Broken))?;
         while !ready.is_empty() {
             let rest = ready.split_off(ready.len().min(GROUP));
-            self.store.write(move |connection| row::put(connection, &ready)).await?;
+            self.write(move |connection| row::put(connection, &ready)).await?;
             ready = rest;
         }
         Ok(rejected)
@@ -101,17 +102,15 @@ impl Embedded {
 
     pub(super) async fn forget(&self, owner: String, session: Option<SessionFilter>) -> Result<u64, Error> {
         let Some(session) = session else {
-            let count = self.store.write(move |connection| forget::disown(connection, &owner)).await?;
+            let count = self.write(move |connection| forget::disown(connection, &owner)).await?;
             self.tidier.wake();
             return Ok(count);
         };
         let mut count: u64 = 0;
         loop {
             let (owner, session) = (owner.clone(), session.clone());
-            let gone = self
-                .store
-                .write(move |connection| forget::session_step(connection, &owner, &session))
-                .await?;
+            let gone =
+                self.write(move |connection| forget::session_step(connection, &owner, &session)).await?;
             count = count.saturating_add(gone as u64);
             if gone < forget::STEP {
                 break;
@@ -125,7 +124,7 @@ impl Embedded {
         let before = i64::try_from(before.0).unwrap_or(i64::MAX);
         let mut count: u64 = 0;
         loop {
-            let gone = self.store.write(move |connection| forget::old_step(connection, before)).await?;
+            let gone = self.write(move |connection| forget::old_step(connection, before)).await?;
             count = count.saturating_add(gone as u64);
             if gone < forget::STEP {
                 break;
@@ -140,7 +139,14 @@ impl Embedded {
         &self,
         work: impl FnOnce(&store::rusqlite::Connection) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        Ok(self.store.read(work).await?)
+        self.store.read(work).await.map_err(Error::from)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&store::rusqlite::Connection) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.write(work).await.map_err(Error::from)
     }
 }
 

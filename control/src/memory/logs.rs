@@ -243,9 +243,9 @@ impl Reader<'_> {
 
 /// Milliseconds of so many seconds; `None`: before 1970 or after what can be written.
 fn milliseconds(seconds: f64) -> Option<u64> {
-    #[expect(clippy::cast_precision_loss, reason = "a bound: half a millisecond more or less is none")]
     let last = LAST_MILLISECOND as f64;
     let at = (seconds * 1000.0).round();
+    // Neither cast loses anything: whole numbers of that size are exact.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -187,10 +187,10 @@ async fn batch(_: FromFilter, extract::State(state): extract::State<State>, body
             }
         }
     }
-    if !objects.is_empty() {
-        if let Err(error) = memory.remember(objects).await {
-            return unkept(&error);
-        }
+    if !objects.is_empty()
+        && let Err(error) = memory.remember(objects).await
+    {
+        return unkept(&error);
     }
     reply::json(StatusCode::OK, &told.into_iter().map(Told::value).collect::<Vec<_>>())
 }

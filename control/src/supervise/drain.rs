@@ -1,8 +1,8 @@
 //! Letting Envoy come to an end before it is ended.
 //!
 //! Envoy drops what it has when it gets SIGTERM: open requests, and what its workers have not yet told of those
-//! that are over. So first nothing new is let in, then open requests may end, then usage records may leave. All
-//! of it is bounded, and whatever goes wrong here is no reason not to stop.
+//! that are over. So first nothing new is let in, then open requests may end, then usage records may leave and what
+//! memory has still to be told. All of it is bounded, and whatever goes wrong here is no reason not to stop.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The statistics that are looked at: open requests of the gateway's own listener, what its filter still keeps, and
 /// what it ever recorded.
-const STATS: &str = "filter=%5E(http.gateway.downstream_rq_active|.*attach_outbox_depth|.*attach_usage_records_total.*)$&format=text";
+const STATS: &str = "filter=%5E(http.gateway.downstream_rq_active|.*attach_outbox_depth|.*attach_memory_pool_bytes|.*attach_usage_records_total.*)$&format=text";
 
 /// What Envoy has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ struct Load {
     kept: u64,
     /// Usage records that there ever were.
     recorded: u64,
+    /// Bytes of what memory has still to be told.
+    texts: u64,
 }
 
 /// Lets nothing new in and waits for the rest, as long as Envoy lives.
@@ -79,11 +81,17 @@ pub(super) async fn envoy(record: &Record) {
     if load.kept > 0 {
         eprintln!("{} usage records could not be delivered: see `attach logs envoy`", load.kept);
     }
+    if load.texts > 0 {
+        eprintln!(
+            "{} bytes of prompts and answers could not be told to memory: see `attach logs envoy`",
+            load.texts
+        );
+    }
 }
 
 /// Whether nothing is left, as far as can be known after so long without requests.
 fn is_done(load: Load, quiet: Duration) -> bool {
-    load.kept == 0 && quiet >= if load.recorded > 0 { BEAT } else { TOLD }
+    load.kept == 0 && load.texts == 0 && quiet >= if load.recorded > 0 { BEAT } else { TOLD }
 }
 
 /// Reads `name: value` lines.
@@ -96,6 +104,8 @@ fn read(text: &str) -> Load {
             &mut load.open
         } else if name.ends_with("attach_outbox_depth") {
             &mut load.kept
+        } else if name.ends_with("attach_memory_pool_bytes") {
+            &mut load.texts
         } else {
             &mut load.recorded
         };
@@ -112,20 +122,23 @@ mod tests {
     fn envoys_statistics_are_read() {
         let text = "http.gateway.downstream_rq_active: 2\nwasmcustom.attach_outbox_depth: 3\n\
                     wasmcustom.attach_usage_records_total;source=reported: 4\n\
-                    wasmcustom.attach_usage_records_total;source=mixed: 1\nno line\nx: y\n";
-        assert_eq!(read(text), Load { open: 2, kept: 3, recorded: 5 });
+                    wasmcustom.attach_usage_records_total;source=mixed: 1\nno line\nx: y\n\
+                    wasmcustom.attach_memory_pool_bytes: 9\n";
+        assert_eq!(read(text), Load { open: 2, kept: 3, recorded: 5, texts: 9 });
         assert_eq!(read(""), Load::default());
     }
 
     #[test]
     fn it_is_over_when_all_workers_must_have_said_so() {
-        let load = |kept, recorded| Load { open: 0, kept, recorded };
+        let load = |kept, recorded| Load { kept, recorded, ..Load::default() };
+        let texts = Load { texts: 1, ..load(0, 7) };
         for (load, millis, expected) in [
             (load(0, 0), 400, false),
             (load(0, 0), 500, true),
             (load(0, 7), 1_900, false),
             (load(0, 7), 2_000, true),
             (load(1, 7), 60_000, false),
+            (texts, 60_000, false),
         ] {
             assert_eq!(is_done(load, Duration::from_millis(millis)), expected, "{load:?} {millis}");
         }

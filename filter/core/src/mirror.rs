@@ -3,8 +3,10 @@
 //! An event is made where a call ends, redacted before it leaves the VM, and told to Weaviate, or to control,
 //! which speaks Weaviate's REST API itself and keeps what Weaviate does not take.
 
+pub mod delivery;
 pub mod event;
 pub mod pool;
+pub mod transcript;
 
 pub use event::{MemoryEvent, Object};
 

@@ -249,12 +249,12 @@ impl<T> Batch<T> {
 
 /// Whether a moment that lay at most `most` ahead has come. One that lies further ahead was set before the
 /// clock was set back.
-fn is_past(moment: UnixMillis, most: Duration, now: UnixMillis) -> bool {
+pub(crate) fn is_past(moment: UnixMillis, most: Duration, now: UnixMillis) -> bool {
     now >= moment || moment > now.after(most)
 }
 
 /// The wait after that many failures: 200 ms, doubled up to 5 s, less up to a quarter that the seed decides.
-fn pause(seed: u64, failures: u32) -> Duration {
+pub(crate) fn pause(seed: u64, failures: u32) -> Duration {
     let doubled = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
     let longest = FIRST_PAUSE_MILLIS.saturating_mul(doubled).min(MAX_PAUSE_MILLIS);
     // The finaliser of SplitMix64.

@@ -221,6 +221,14 @@ impl Machine {
         flow
     }
 
+    /// Memory has what it was told of the call ([`Effect::Remember`]), or has not and will not: an answer whose last
+    /// byte waited for that goes on, or is broken off.
+    pub fn remembered(&mut self, _: &mut Env<'_>, kept: bool, out: &mut dyn Output) {
+        if let Stream::Responding(Some(call)) = &mut self.stream {
+            call.on_remembered(kept, out);
+        }
+    }
+
     /// The stream is over, whoever ended it: nothing that still comes has any effect. What a call has cost is
     /// settled here, and nowhere else.
     pub fn close(&mut self, env: &mut Env<'_>, out: &mut dyn Output) {
@@ -261,7 +269,7 @@ impl Machine {
     pub fn is_waiting(&self) -> bool {
         match &self.stream {
             Stream::FetchingKeys(_) | Stream::AwaitingBody(_) | Stream::Counting(_) => true,
-            Stream::Responding(Some(call)) => call.is_cut(),
+            Stream::Responding(Some(call)) => call.is_cut() || call.is_held(),
             _ => false,
         }
     }
@@ -279,7 +287,7 @@ impl Machine {
             Stream::FetchingKeys(waiting) => keys_changed || waiting.due().is_none_or(|due| now >= due),
             Stream::AwaitingBody(waiting) => waiting.due().is_none_or(|due| now >= due),
             Stream::Counting(admission) => now >= admission.deadline(),
-            Stream::Responding(Some(call)) => call.is_cut(),
+            Stream::Responding(Some(call)) => call.is_cut() || call.is_hold_over(now),
             _ => false,
         }
     }
@@ -378,7 +386,7 @@ impl Stream {
                 Ok((Self::Responding(Some(call)), flow))
             }
             (Self::Responding(Some(mut call)), Input::Tick) => {
-                call.on_tick(out);
+                call.on_tick(env, out);
                 Ok((Self::Responding(Some(call)), Flow::Continue))
             }
             (

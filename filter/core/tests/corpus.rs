@@ -116,6 +116,10 @@ fn seeds_of_the_machine_come_where_they_should() {
         ("call-quota-me", "200 -"),
         ("call-upgrade", "403"),
         ("call-unreadable", "400"),
+        ("memory", "alice"),
+        ("memory-held", "alice"),
+        ("memory-late", "alice alice"),
+        ("memory-off", "alice"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/stream_machine").join(seed);
         let text = fs::read_to_string(path).unwrap();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use attach_core::quota::book::Operation;
 use attach_core::reply::LocalReply;
-use attach_core::stream::{Effect, Finished, Output, Question};
+use attach_core::stream::{Effect, Finished, Output, Question, Remembered};
 
 use super::Worker;
 use crate::host;
@@ -18,6 +18,8 @@ pub(super) struct HostOutput<'a> {
     pub(super) question: Option<Question>,
     pub(super) operation: Option<Operation>,
     pub(super) finished: Option<Box<Finished>>,
+    pub(super) remembered: Option<Box<Remembered>>,
+    pub(super) resume_response: bool,
     /// Whether the request waits for control's answer about limits.
     pub(super) waits: bool,
 }
@@ -32,6 +34,8 @@ impl<'a> HostOutput<'a> {
             question: None,
             operation: None,
             finished: None,
+            remembered: None,
+            resume_response: false,
             waits: false,
         }
     }
@@ -55,7 +59,8 @@ impl Output for HostOutput<'_> {
             Effect::RefusedStreamOptions => self.worker.refuses_stream_options.set(true),
             Effect::Finished(finished) => self.finished = Some(finished),
             Effect::CountWouldDeny(reason) => self.worker.count_would_deny(reason),
-            Effect::Remember(_) | Effect::ResumeResponse => {}
+            Effect::Remember(remembered) => self.remembered = Some(remembered),
+            Effect::ResumeResponse => self.resume_response = true,
             Effect::Ask(question) => self.question = Some(question),
             Effect::Reply(reply) => self.reply = Some(reply),
             Effect::Resume => self.resume = true,
@@ -64,12 +69,28 @@ impl Output for HostOutput<'_> {
 }
 
 impl HostOutput<'_> {
+    /// What is to be remembered, if the stream waits for that.
+    pub(super) fn take_waiting(&mut self) -> Option<Box<Remembered>> {
+        self.remembered.take_if(|remembered| remembered.waits)
+    }
+
+    /// Whether the response goes on. In its own callback the flow says so: a resume comes before the host has
+    /// paused it, and is lost.
+    pub(super) fn take_resume_response(&mut self) -> bool {
+        core::mem::take(&mut self.resume_response)
+    }
+
     pub(super) fn finish(self) {
         if let Some(finished) = self.finished {
             self.worker.finished(*finished);
         }
+        if let Some(remembered) = self.remembered {
+            self.worker.remember(*remembered);
+        }
         if self.reset {
             host::reset_stream();
+        } else if self.resume_response {
+            host::resume_response();
         }
         match self.reply {
             Some(reply) => host::reply(&reply),
@@ -98,7 +119,9 @@ impl Worker {
             host::log_value("attach.tokens_in", &record.input.to_string());
             host::log_value("attach.tokens_out", &record.output.to_string());
         }
-        record.id = self.courier.next_record_id();
+        if record.id.is_empty() {
+            record.id = self.courier.next_record_id();
+        }
         // What does not fit is counted there, and said in the log.
         let _ = self.courier.push(record, room);
     }

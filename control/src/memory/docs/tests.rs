@@ -267,8 +267,8 @@ async fn there_is_a_most_of_versions_and_of_what_one_owner_has() {
     set("UPDATE documents SET version = 10000").await.unwrap();
     assert_eq!(documents.write(draft("alice", "x", Some(&plan)), UnixMillis(2)).await, Err(Error::LongChain));
     for sql in [
-        "UPDATE document_owners SET rows = 100000",
-        "UPDATE document_owners SET rows = 1, bytes = 1073741824",
+        "UPDATE document_owners SET rows = 100000 WHERE owner = 'alice'",
+        "UPDATE document_owners SET rows = 1, bytes = 1073741824 WHERE owner = 'alice'",
     ] {
         set(sql).await.unwrap();
         assert_eq!(documents.write(draft("alice", "x", None), UnixMillis(2)).await, Err(Error::Full));

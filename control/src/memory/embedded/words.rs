@@ -37,9 +37,9 @@ pub(super) struct Level {
 
 /// The best first. The last begins at nothing.
 pub(super) const LEVELS: [Level; 4] = [
-    Level { sign: '\u{a1}', from: 1.5, weight: 1.75 },
-    Level { sign: '\u{a2}', from: 1.1, weight: 1.3 },
-    Level { sign: '\u{a3}', from: 0.7, weight: 0.9 },
+    Level { sign: '\u{a1}', from: 1.8, weight: 1.95 },
+    Level { sign: '\u{a2}', from: 1.4, weight: 1.55 },
+    Level { sign: '\u{a3}', from: 0.8, weight: 1.1 },
     Level { sign: '\u{a4}', from: 0.0, weight: 0.5 },
 ];
 
@@ -179,7 +179,7 @@ mod tests {
     fn a_word_weighs_more_the_more_often_it_stands_in_a_shorter_text() {
         assert_eq!(indexed("b a b"), "a\u{a2} b\u{a1} ");
         let long = "x ".repeat(400) + "y z z z z z z z";
-        assert_eq!(indexed(&long), "x\u{a1} y\u{a4} z\u{a2} ");
+        assert_eq!(indexed(&long), "x\u{a1} y\u{a4} z\u{a3} ");
     }
 
     #[test]

@@ -43,6 +43,16 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("attach_control_outbox_depth", "Events that control had still to send when the filter last asked it."),
     ("attach_denials_total", "Requests that were refused, by reason."),
+    (
+        "attach_memory_dropped_total",
+        "Prompts and answers that nobody remembers, by reason: the filter had no room for more (full), control refused \
+         them for good (rejected), or memory was turned off meanwhile (off).",
+    ),
+    ("attach_memory_events_total", "Prompts and answers that the filter took in to tell memory."),
+    (
+        "attach_memory_pool_bytes",
+        "Memory of texts that the filter assembles or has still to tell memory, in bytes.",
+    ),
     ("attach_outbox_depth", "Usage records in the filter's memory that have not been delivered."),
     ("attach_quota_held_tokens", "Tokens that are reserved for requests under way."),
     ("attach_requests_total", "Requests that were let through or refused, by outcome."),

@@ -7,22 +7,25 @@
 
 pub mod machine;
 mod parsers;
+mod redacting;
 mod script;
 pub mod world;
 
 pub use parsers::{did, extractor, hmac, httpsig, jwks, jws};
+pub use redacting::redact;
 
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("extractor", extractor),
     ("jws", jws),
     ("did", did),
     ("jwks", jwks),
     ("httpsig", httpsig),
     ("hmac", hmac),
+    ("redact", redact),
     ("stream_machine", stream_machine),
 ];
 

@@ -86,6 +86,7 @@ struct Seen {
     asked_once: usize,
     granted: usize,
     finished: usize,
+    remembered: usize,
     waits_since: Option<UnixMillis>,
     body_since: Option<UnixMillis>,
 }
@@ -95,11 +96,12 @@ impl Seen {
         let done = worker.close(machine);
         let finished = done.iter().filter(|done| matches!(done, Done::Finished(_))).count();
         self.finished += finished;
+        self.remembered += done.iter().filter(|done| matches!(done, Done::Remembered)).count();
         self.closed = true;
-        rule(
-            done.len() == finished || done.iter().all(|done| matches!(done, Done::Finished(_) | Done::Other)),
-            || format!("a stream that closes does {done:?}"),
-        )
+        let may_be = |done: &Done| matches!(done, Done::Finished(_) | Done::Remembered | Done::Other);
+        rule(done.len() == finished || done.iter().all(may_be), || {
+            format!("a stream that closes does {done:?}")
+        })
     }
 
     /// What must be when it is: one record at most, of a call that has gone; nothing held for it.
@@ -107,6 +109,7 @@ impl Seen {
         self.close(worker, machine)?;
         rule(self.finished <= 1, || format!("{} records of one call", self.finished))?;
         rule(self.finished == 0 || self.forwarded, || "a record of what never went".to_owned())?;
+        rule(self.remembered <= self.finished, || "remembered twice, or what was no call".to_owned())?;
         worker.is_quiet(machine)
     }
 
@@ -116,9 +119,11 @@ impl Seen {
         let is_first = !self.started && matches!(step, Step::Headers(..));
         let (flow, effects) = match step {
             Step::Ledger(arrives) => worker.ledger(machine, &self.body, *arrives),
+            Step::Remembered(kept) => worker.remembered(machine, *kept),
             step => self.hand_over(worker, machine, step),
         };
         self.finished += effects.iter().filter(|done| matches!(done, Done::Finished(_))).count();
+        self.remembered += effects.iter().filter(|done| matches!(done, Done::Remembered)).count();
         let is_request =
             matches!(step, Step::Headers(..) | Step::Body(..) | Step::Large(_) | Step::Trailers(_));
 
@@ -275,7 +280,12 @@ impl Seen {
                 rule(!self.replied && self.user.is_some(), || "an answer is stamped with nobody".to_owned())?
             }
             Done::Replied(status) => self.status = *status,
-            Done::Removed(_) | Done::Asked { .. } | Done::Finished(_) | Done::Resumed | Done::Other => {}
+            Done::Removed(_)
+            | Done::Asked { .. }
+            | Done::Finished(_)
+            | Done::Remembered
+            | Done::Resumed
+            | Done::Other => {}
         }
         Ok(())
     }
@@ -350,7 +360,8 @@ impl Seen {
                 "a stream that is over waits".to_owned()
             });
         }
-        if machine.is_waiting() && !machine.awaits_body() {
+        // An answer may wait as well, for memory: no longer than its time.
+        if machine.is_waiting() && !machine.awaits_body() && !self.forwarded {
             let since = *self.waits_since.get_or_insert(worker.now);
             let late = worker.now >= since.after(KEYS_DEADLINE) && matches!(step, Step::Tick);
             rule(!late, || "keys are waited for past the deadline".to_owned())?;

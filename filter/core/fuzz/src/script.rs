@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Answer(Option<(u16, String)>),
     Response,
     Ledger(bool),
+    /// Memory has what it was told, or has not.
+    Remembered(bool),
     Status(u16, String, bool),
     Chunk(String, bool),
     Close,
@@ -80,6 +82,7 @@ pub(crate) fn read(text: &str) -> (Vec<&str>, Vec<Step>) {
             }
             "response" => Step::Response,
             "ledger" => Step::Ledger(rest != "none"),
+            "remembered" => Step::Remembered(rest != "none"),
             "status" | "status!" => {
                 let (status, kind) = rest.split_once(' ').unwrap_or((rest, ""));
                 Step::Status(status.parse().unwrap_or(200), kind.to_owned(), word == "status!")

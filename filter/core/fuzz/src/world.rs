@@ -123,6 +123,11 @@ pub fn policy(words: &[&str]) -> Policy {
                     {"name": "day", "tokens": 2 * LIMIT, "window": "day"}]);
             }
             "strict" => document["accounting"]["consistency"] = json!("strict"),
+            "memory" | "ack" => {
+                document["accounting"]["default_output"] = json!(40);
+                document["memory"]["max_bytes"] = json!(1024);
+                document["memory"]["ack"] = json!(if *word == "ack" { "strict" } else { "none" });
+            }
             "development" => document["rotagent"]["development"] = json!(true),
             _ => {}
         }

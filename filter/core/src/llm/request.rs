@@ -31,6 +31,7 @@ use super::shape::{Call, Shape};
 pub mod cap;
 mod count;
 mod facts;
+mod hear;
 mod read;
 mod role;
 mod state;
@@ -59,6 +60,13 @@ pub trait TextSink {
     fn text(&mut self, piece: &[u8]);
     /// The end of a text: what follows is counted by itself.
     fn end_text(&mut self);
+    /// The next piece of a text that somebody says, after it was given to [`text`](Self::text): what stands in
+    /// messages and prompts, without what only frames it. Told by a reader that [hears](RequestReader::hearing).
+    fn said(&mut self, _: &[u8]) {}
+    /// The end of such a text.
+    fn end_said(&mut self) {}
+    /// The end of a message, and whether the model has written it.
+    fn end_message(&mut self, _by_model: bool) {}
 }
 
 /// Takes no text: its length is measured all the same ([`RequestFacts::text_bytes`]).
@@ -116,6 +124,13 @@ impl RequestReader {
         let call = call.into();
         let state = State::new(call.shape);
         Self { call, scanner: Scanner::new(), state }
+    }
+
+    /// The same, telling its sink who says what.
+    #[must_use]
+    pub const fn hearing(mut self) -> Self {
+        self.state.heard.is_on = true;
+        self
     }
 
     /// The model, as far as it is known; it may still change where a body names several.

@@ -14,7 +14,9 @@ mod tally;
 mod text;
 mod view;
 
+use core::cell::RefCell;
 use core::fmt;
+use std::rc::Rc;
 
 use crate::llm::bpe::Encoding;
 use crate::llm::scan::Scanner;
@@ -45,6 +47,22 @@ enum Limit {
     At(u64),
     /// It has ended; what the engine still sends is not passed on.
     Over,
+}
+
+/// Who is given what an answer says: its content, what it calls tools by and with, its refusals. Not what a model
+/// thinks before it answers.
+pub trait AnswerSink {
+    /// The next piece of a text, in the order in which it was written; choices may take turns.
+    fn said(&mut self, choice: u32, text: SaidText, piece: &[u8]);
+}
+
+/// Which text of a choice a piece is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaidText {
+    /// Differs from that of the piece before where another text begins.
+    pub number: u32,
+    /// Whether it is what a tool is called with.
+    pub is_arguments: bool,
 }
 
 /// The reader of one answer.
@@ -105,6 +123,16 @@ impl ResponseReader {
             last: 0,
             line_ended: true,
         }
+    }
+
+    /// Hands on what the answer says from here on.
+    pub fn hand_on(&mut self, sink: Rc<RefCell<dyn AnswerSink>>) {
+        self.reading.texts.hand_on(sink);
+    }
+
+    /// Hands on what still waits, in an answer that has been broken off, to be told which choice it is of.
+    pub fn hand_on_rest(&mut self) {
+        self.reading.assign();
     }
 
     /// Reads the next chunk of the body, as it came; `end` if it is the last. An unfinished event that was
@@ -213,6 +241,13 @@ impl ResponseReader {
         let facts = &self.reading.facts;
         let is_whole = self.frame.kind() == Kind::Json && self.scanner.is_complete() && !facts.goes_on;
         self.limit != Limit::Over && (facts.is_complete || is_whole)
+    }
+
+    /// Whether the answer was read to its own end ([`Self::is_complete`]) and nothing is half read behind it.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let is_text = self.frame.kind() == Kind::Json && self.scanner.is_complete();
+        self.is_complete() && (is_text || self.at_boundary())
     }
 
     /// Whether no event is half read, so that another may follow. Never in an answer that is no stream.

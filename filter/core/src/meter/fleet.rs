@@ -7,7 +7,7 @@
 use crate::clock::UnixMillis;
 
 /// What the shared value is called.
-pub const KEY: &str = "attach/fleet";
+pub const KEY: &str = "attach/levels";
 /// How often a worker says what it has, in milliseconds.
 pub const BEAT_MILLIS: u64 = 1_000;
 /// When a silent worker is gone, in milliseconds.
@@ -28,6 +28,8 @@ pub struct Levels {
     pub depth: u64,
     /// Memory of the VM, in bytes.
     pub memory: u64,
+    /// Memory that texts take up which are to be remembered, in bytes.
+    pub pool: u64,
 }
 
 /// What all of them have.
@@ -39,6 +41,8 @@ pub struct Totals {
     pub depth: u64,
     /// Memory of all VMs, in bytes.
     pub memory: u64,
+    /// Memory that texts take up which are to be remembered, in bytes.
+    pub pool: u64,
 }
 
 /// What comes of a beat.
@@ -52,8 +56,8 @@ pub struct Beat {
     pub asks: bool,
 }
 
-/// Worker, time, VM, held, depth, memory.
-type Row = [u64; 6];
+/// Worker, time, VM, held, depth, memory, pool.
+type Row = [u64; 7];
 
 /// Enters what a worker has. `levels` is `None` for one that has nothing, or is about to go.
 #[must_use]
@@ -62,7 +66,7 @@ pub fn beat(value: &[u8], worker: u64, levels: Option<Levels>, now: UnixMillis) 
     let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
     let mut asked_at = words.next().unwrap_or_default();
     let words: Vec<u64> = words.collect();
-    let (rows, _) = words.as_chunks::<6>();
+    let (rows, _) = words.as_chunks::<7>();
     let mut rows: Vec<Row> = rows
         .iter()
         .filter(|[other, at, ..]| *other != worker && is_recent(*at, GONE_MILLIS, now))
@@ -70,12 +74,13 @@ pub fn beat(value: &[u8], worker: u64, levels: Option<Levels>, now: UnixMillis) 
         .copied()
         .collect();
     if let Some(levels) = levels {
-        rows.push([worker, now.0, levels.vm, levels.held, levels.depth, levels.memory]);
+        rows.push([worker, now.0, levels.vm, levels.held, levels.depth, levels.memory, levels.pool]);
     }
     let mut totals = Totals::default();
-    for (place, [_, _, vm, held, depth, memory]) in rows.iter().enumerate() {
+    for (place, [_, _, vm, held, depth, memory, pool]) in rows.iter().enumerate() {
         totals.held = totals.held.saturating_add(*held);
         totals.depth = totals.depth.saturating_add(*depth);
+        totals.pool = totals.pool.saturating_add(*pool);
         // The last one of a VM knows its memory best.
         if !rows.iter().skip(place.saturating_add(1)).any(|[_, _, other, ..]| other == vm) {
             totals.memory = totals.memory.saturating_add(*memory);
@@ -101,7 +106,7 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
     fn levels(vm: u64, amount: u64) -> Option<Levels> {
-        Some(Levels { vm, held: amount, depth: amount * 2, memory: amount * 3 })
+        Some(Levels { vm, held: amount, depth: amount * 2, memory: amount * 3, pool: amount })
     }
 
     fn later(millis: u64) -> UnixMillis {
@@ -112,9 +117,9 @@ mod tests {
     fn gauges_are_sums_and_a_worker_counts_once() {
         let one = beat(&[], 1, levels(1, 10), NOW);
         let two = beat(&one.value, 2, levels(2, 5), NOW);
-        assert_eq!(two.totals, Totals { held: 15, depth: 30, memory: 45 });
+        assert_eq!(two.totals, Totals { held: 15, depth: 30, memory: 45, pool: 15 });
         let again = beat(&two.value, 1, levels(1, 1), later(1_000));
-        assert_eq!(again.totals, Totals { held: 6, depth: 12, memory: 18 });
+        assert_eq!(again.totals, Totals { held: 6, depth: 12, memory: 18, pool: 6 });
         assert_eq!(beat(&again.value, 2, None, later(1_000)).totals.held, 1, "one that went");
     }
 
@@ -131,7 +136,7 @@ mod tests {
     fn memory_counts_once_for_each_vm() {
         let one = beat(&[], 1, levels(9, 10), NOW);
         let two = beat(&one.value, 2, levels(9, 10), NOW);
-        assert_eq!(two.totals, Totals { held: 20, depth: 40, memory: 30 });
+        assert_eq!(two.totals, Totals { held: 20, depth: 40, memory: 30, pool: 20 });
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
         for worker in 0..3_000 {
             value = beat(&value, worker, levels(worker, u64::MAX / 3), NOW).value;
         }
-        assert_eq!(value.len(), 8 + MAX_WORKERS * 48);
+        assert_eq!(value.len(), 8 + MAX_WORKERS * 56);
         assert_eq!(beat(&value, 1, None, NOW).totals.held, u64::MAX);
     }
 }

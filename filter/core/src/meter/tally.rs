@@ -21,6 +21,8 @@ pub enum Callout {
     Control,
     /// OpenMeter.
     OpenMeter,
+    /// Weaviate.
+    Weaviate,
     /// Whoever publishes keys.
     Keys,
     /// A token endpoint.
@@ -32,6 +34,7 @@ impl Callout {
         match self {
             Self::Control => "control",
             Self::OpenMeter => "openmeter",
+            Self::Weaviate => "weaviate",
             Self::Keys => "keys",
             Self::Exchange => "exchange",
         }
@@ -45,6 +48,17 @@ pub enum Lost {
     Full,
     /// Control said that it will never take it.
     Rejected,
+}
+
+/// Why an event of a call is not remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forgotten {
+    /// There was no room left for it: neither Weaviate nor control takes events, or not fast enough.
+    Full,
+    /// Control said that it will never take it.
+    Rejected,
+    /// It came from before a configuration without memory.
+    Off,
 }
 
 /// What a flush found out.
@@ -66,7 +80,7 @@ struct Counts {
     first_token: Histogram,
     drift: Histogram,
     held: i64,
-    gauges: [Gauge; 3],
+    gauges: [Gauge; 4],
     control_depth: Gauge,
     flushed_at: UnixMillis,
     beaten_at: UnixMillis,
@@ -81,8 +95,13 @@ impl Default for Counts {
             first_token: Histogram::new("attach_time_to_first_token_millis"),
             drift: Histogram::new("attach_token_count_drift_permille"),
             held: 0,
-            gauges: ["attach_quota_held_tokens", "attach_outbox_depth", "attach_vm_memory_bytes"]
-                .map(Gauge::new),
+            gauges: [
+                "attach_quota_held_tokens",
+                "attach_outbox_depth",
+                "attach_vm_memory_bytes",
+                "attach_memory_pool_bytes",
+            ]
+            .map(Gauge::new),
             control_depth: Gauge::new("attach_control_outbox_depth"),
             flushed_at: UnixMillis(0),
             beaten_at: UnixMillis(0),
@@ -179,6 +198,21 @@ impl Tally {
         self.count("attach_usage_records_dropped_total", why, records);
     }
 
+    /// So many events of calls are on their way to memory.
+    pub fn remembered(&self, events: u64) {
+        self.count("attach_memory_events_total", "", events);
+    }
+
+    /// Events of calls that nobody remembers.
+    pub fn forgotten(&self, why: Forgotten, events: u64) {
+        let why = match why {
+            Forgotten::Full => ";reason=full",
+            Forgotten::Rejected => ";reason=rejected",
+            Forgotten::Off => ";reason=off",
+        };
+        self.count("attach_memory_dropped_total", why, events);
+    }
+
     /// A VM has begun to serve requests.
     pub fn vm_started(&self) {
         self.count("attach_vm_starts_total", "", 1);
@@ -255,7 +289,7 @@ impl Counts {
             return Flushed::default();
         }
         self.beaten_at = now;
-        let totals = [beat.totals.held, beat.totals.depth, beat.totals.memory];
+        let totals = [beat.totals.held, beat.totals.depth, beat.totals.memory, beat.totals.pool];
         for (gauge, total) in self.gauges.iter_mut().zip(totals) {
             gauge.set(host, total);
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::keys::discovery::Target;
+use crate::mirror::delivery::Route;
 use crate::redact::Redactor;
 use crate::secret::Secret;
 
@@ -17,6 +18,14 @@ pub struct Memory {
     pub ack_within: Option<Duration>,
     /// What takes secrets out of texts.
     pub redactor: Redactor,
+}
+
+impl Memory {
+    /// Who is told.
+    #[must_use]
+    pub const fn route(&self) -> Route {
+        if self.weaviate.is_some() { Route::Weaviate } else { Route::Embedded }
+    }
 }
 
 /// A Weaviate.

@@ -3,6 +3,7 @@
 //! 1. [`admission`]: its body is read as it comes; [`reserving`]: tokens are reserved, and it goes on.
 //! 2. [`delivery`]: its answer is read as it passes, and ended where its budget is.
 //! 3. [`settlement`]: when it is over, whoever ended it, the reservation is settled and a record is made.
+//! 4. [`memory`]: what was said is remembered then, or before the answer's last byte passes.
 //!
 //! Text never has more tokens than bytes, so bytes stand in for tokens where they decide nothing.
 
@@ -10,6 +11,7 @@ pub(super) mod admission;
 mod delivery;
 mod head;
 mod looking;
+mod memory;
 mod prompt;
 mod refusal;
 mod reserving;
@@ -28,6 +30,7 @@ use crate::quota::book::Hold;
 pub(super) use admission::Admission;
 pub(super) use head::CallHead;
 pub(super) use looking::Looking;
+use memory::Memory;
 use prompt::Prompt;
 use refusal::Refusal;
 pub(super) use reserving::Reserving;
@@ -71,6 +74,8 @@ pub(super) struct Call {
     /// How much there was when a whole step was refused: what is asked for next.
     last_step: Option<u64>,
     answer: Answer,
+    /// What of it is to be remembered, if anything.
+    memory: Option<Box<Memory>>,
 }
 
 /// What is known of the answer.
@@ -81,8 +86,12 @@ struct Answer {
     reader: Option<ResponseReader>,
     /// Whether it is held back until it is whole.
     is_kept: bool,
-    /// How much of it has been read, while it is held back.
+    /// How much of what the host shows has been read, while it is held back.
     seen: usize,
+    /// What `content-length` says.
+    length: Option<u64>,
+    /// How much of it has come.
+    come: u64,
     /// Whether its coding cannot be read.
     is_encoded: bool,
     /// The beginning of an error's text.

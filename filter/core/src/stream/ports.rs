@@ -119,7 +119,7 @@ impl core::fmt::Debug for Effect<'_> {
 /// What is left to say of a call that is over.
 #[derive(Debug)]
 pub struct Finished {
-    /// What is remembered; its id is for the worker to give.
+    /// What is remembered; where its id is empty, it is for the worker to give.
     pub record: UsageRecord,
     /// The room that was promised for it.
     pub room: Option<Room>,

@@ -127,6 +127,8 @@ pub(crate) struct Worker {
     pub(crate) outbox: Outbox<UsageRecord>,
     pub(crate) is_full: bool,
     pub(crate) refuses: bool,
+    pub(crate) pool: Pool,
+    ids: Cell<u64>,
     calls: u64,
     /// In milliseconds.
     pub(crate) now: u64,
@@ -141,9 +143,12 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
     /// What the client has of the answer's body.
     pub(crate) got: Vec<u8>,
-    /// What is held back of the answer, where its headers wait.
+    /// What is held back of the answer: the host shows it again with what comes.
     kept: Vec<u8>,
-    is_kept: bool,
+    /// Whether the answer waits.
+    pub(crate) is_held: bool,
+    /// Whether it went on other than in a callback: Envoy does not pass on what comes with the next one.
+    was_resumed: bool,
     pub(crate) is_forwarded: bool,
     pub(crate) is_paused: bool,
     pub(crate) is_closed: bool,
@@ -217,6 +222,8 @@ impl Worker {
             outbox: Outbox::new(1),
             is_full: false,
             refuses: false,
+            pool: Pool::default(),
+            ids: Cell::new(0),
             calls: 0,
             now: NOW * 1000,
         }
@@ -241,8 +248,11 @@ impl Worker {
             quota: &mut self.book,
             windows: &self.windows,
             room: &|bytes| outbox.admit(bytes).filter(|_| !is_full),
-            record_id: &String::new,
-            pool: &Pool::default(),
+            record_id: &|| {
+                self.ids.set(self.ids.get() + 1);
+                format!("call-{}", self.ids.get())
+            },
+            pool: &self.pool,
             refuses_stream_options: self.refuses,
             calls: &mut self.calls,
             caller: None,
@@ -271,6 +281,11 @@ impl Worker {
                     call.is_forwarded = true;
                 }
                 Done::Refused => self.refuses = true,
+                Done::ResumedAnswer => {
+                    assert!(call.is_held, "an answer goes on that does not wait");
+                    call.got.append(&mut call.kept);
+                    (call.is_held, call.was_resumed) = (false, true);
+                }
                 _ => {}
             }
         }
@@ -331,7 +346,7 @@ impl Worker {
         let pairs: Vec<(String, Vec<u8>)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
         let flow = self.step(call, Input::ResponseHeaders(&pairs, end));
-        call.is_kept = flow == Flow::Pause;
+        call.is_held = flow == Flow::Pause;
         flow
     }
 
@@ -342,18 +357,31 @@ impl Worker {
             return;
         }
         call.kept.extend_from_slice(chunk);
-        let shown = if call.is_kept { call.kept.clone() } else { chunk.to_vec() };
+        let shown = call.kept.clone();
         let from = call.done.len();
         let flow = self.step(call, Input::ResponseBody(&shown, end));
-        let replaced = call.done[from..].iter().find_map(|done| match done {
-            Done::Answer(size, bytes) => {
-                assert_eq!(*size, chunk.len());
-                Some(bytes.clone())
+        for done in &call.done[from..] {
+            if let Done::Answer(size, bytes) = done {
+                assert_eq!(*size, shown.len());
+                call.kept.clone_from(bytes);
             }
-            _ => None,
+        }
+        call.is_held = flow == Flow::Pause;
+        let was_resumed = core::mem::take(&mut call.was_resumed);
+        if flow == Flow::Continue {
+            let is_lost = was_resumed && !call.kept.is_empty();
+            assert!(!is_lost || call.was_reset(), "the host keeps this for itself");
+            call.got.append(&mut call.kept);
+        }
+    }
+
+    /// Memory has the call, or has not.
+    pub(crate) fn remembered(&mut self, call: &mut Call, kept: bool) {
+        let (_, done) = self.run(call, |machine, env, out| {
+            machine.remembered(env, kept, out);
+            Flow::Continue
         });
-        call.got.extend_from_slice(&replaced.unwrap_or_else(|| chunk.to_vec()));
-        assert!(call.is_kept || flow == Flow::Continue);
+        self.carry_out(call, done, None);
     }
 
     /// A whole answer.

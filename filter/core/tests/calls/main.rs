@@ -14,5 +14,8 @@ mod answers;
 mod asking;
 mod attacks;
 mod fixture;
+mod memory;
+mod memory_held;
+mod memory_orders;
 mod orders;
 mod streams;

@@ -37,10 +37,10 @@ pub(crate) struct Place<'a> {
 }
 
 /// So much in a minute that nobody is refused, however fast the driver is.
-const TOKENS_PER_MINUTE: u64 = 10_000_000_000;
+pub(crate) const TOKENS_PER_MINUTE: u64 = 10_000_000_000;
 
 /// A gateway that is rendered and never started, in a folder that goes when it goes. The bench's server is
-/// its engine and its control.
+/// its engine, its control and its Weaviate.
 pub(crate) fn gateway(issuer: &str, server: &Server) -> Gateway {
     Builder::new("bench")
         .set("OIDC_ISSUER", issuer)
@@ -50,6 +50,7 @@ pub(crate) fn gateway(issuer: &str, server: &Server) -> Gateway {
         .set("CONTROL_PORT", server.control.port())
         .set("MAX_TOKENS_PER_MIN", TOKENS_PER_MINUTE)
         .set("USAGE_METERING", "prometheus")
+        .set("WEAVIATE_URL", format!("http://{}", server.weaviate))
         .prepare()
 }
 
@@ -136,9 +137,13 @@ impl Bootstrap {
                 set_module(&mut filter, &self.module);
                 plugin::everything(&mut filter, variant.accounting())?;
             }
-            Variant::AttachPlain | Variant::Chat | Variant::ChatCounted => {
+            Variant::AttachPlain
+            | Variant::Chat
+            | Variant::ChatCounted
+            | Variant::ChatMemory
+            | Variant::ChatCountedMemory => {
                 set_module(&mut filter, &self.module);
-                plugin::plain(&mut filter, variant.accounting())?;
+                plugin::plain(&mut filter, variant.accounting(), variant.remembers())?;
             }
             Variant::NativeCached => filter = self.native(true)?,
             Variant::NativeVerifying => filter = self.native(false)?,
@@ -224,7 +229,7 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
               config:
-                configuration: {value: '{"public_url":"http://gateway","accounting":{"ledger":true},"issuers":[{"jwks":{"keys":{"cluster":"idp_0","path":"/keys"}}}]}'}
+                configuration: {value: '{"public_url":"http://gateway","accounting":{"ledger":true},"memory":{"weaviate":{}},"issuers":[{"jwks":{"keys":{"cluster":"idp_0","path":"/keys"}}}]}'}
                 vm_config:
                   code: {local: {filename: attach.wasm}}
                   environment_variables: {host_env_keys: []}
@@ -297,6 +302,24 @@ static_resources:
             [(Variant::Chat, false), (Variant::ChatAll, false), (Variant::ChatCounted, true)]
         {
             assert_eq!(accounting(variant), json!({"ledger": true, "count_all": all}));
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_remembered_where_the_row_says_so() {
+        for (variant, remembers) in [
+            (Variant::Attach, false),
+            (Variant::Chat, false),
+            (Variant::ChatCounted, false),
+            (Variant::ChatMemory, true),
+            (Variant::ChatCountedMemory, true),
+        ] {
+            let document = of(variant);
+            let config = &manager(&document)["http_filters"][1]["typed_config"]["config"];
+            let plugin: serde_json::Value =
+                serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
+            assert_eq!(plugin["memory"].is_object(), remembers, "{variant:?}");
+            assert_eq!(variant.remembers(), remembers);
         }
     }
 

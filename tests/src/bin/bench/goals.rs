@@ -1,5 +1,6 @@
 //! What must be reached, beside what was.
 
+mod remembering;
 mod tokens;
 
 use std::fmt::Write as _;
@@ -12,6 +13,8 @@ use crate::report::{BARE, NATIVE, paired};
 use crate::rows::Method::{self, Get, Post};
 use crate::sse::Streams;
 use crate::vm::Step;
+
+pub(crate) use self::remembering::Remembering;
 
 /// What in `vm_speed` is the verification of a signature by Ed25519.
 const ED25519: &str = "Ed25519 verify";
@@ -31,6 +34,8 @@ pub(crate) struct Found {
     pub(crate) open_streams: Option<OpenStreams>,
     /// What memory came to.
     pub(crate) memory: Vec<Memory>,
+    /// What remembering costs.
+    pub(crate) remembering: Remembering,
     /// Bytes of our module.
     pub(crate) module_bytes: u64,
 }
@@ -59,6 +64,7 @@ pub(crate) fn goals(found: &Found) -> String {
     }
     if let Some(open_streams) = &found.open_streams {
         tokens::open_streams(open_streams, &mut line);
+        remembering::open_streams(open_streams, &mut line);
     }
     for step in found.vm.iter().flatten() {
         let goal = step.limit.map_or_else(String::new, |limit| format!("≤ {limit} µs"));
@@ -67,6 +73,8 @@ pub(crate) fn goals(found: &Found) -> String {
     for memory in &found.memory {
         memory_lines(memory, &mut line);
     }
+    remembering::vm_memory(&found.memory, &mut line);
+    remembering::lines(&found.remembering, &mut line);
     line("attach.wasm, bytes", Some(found.module_bytes.to_string()), "≤ 8000000");
     text
 }

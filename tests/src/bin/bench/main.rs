@@ -10,8 +10,13 @@
 //!
 //! Besides: what signatures and the counting of tokens cost in a VM alone, what a chunk of a stream costs, what
 //! an open stream takes of memory, and whether memory grows with the number of tokens, users and calls.
+//!
+//! And what remembering costs: mirroring and redaction per call, at a pace; events into control's outbox and out of
+//! it into a real Weaviate; searching; and whether anything is lost while that Weaviate is away.
 
 mod bootstrap;
+mod client;
+mod control;
 mod counting;
 mod credentials;
 mod drive;
@@ -22,21 +27,28 @@ mod keys;
 mod lists;
 mod measure;
 mod memory;
+mod mirror;
 mod open_streams;
 mod options;
+mod outage;
+mod outbox;
+mod paced;
 mod plugin;
 mod process;
+mod replay;
 mod report;
 mod rows;
 mod server;
+mod speeds;
 mod sse;
 mod start;
+mod texts;
 mod vm;
 
 use std::process::ExitCode;
 
 use crate::failure::Failure;
-use crate::goals::Found;
+use crate::goals::{Found, Remembering};
 use crate::measure::Stage;
 use crate::memory::Flood;
 use crate::options::Options;
@@ -82,19 +94,46 @@ fn bench(options: &Options) -> Result<(), Failure> {
         found.open_streams = Some(open_streams::measure(&mut stage)?);
     }
     let (calls, users) = options.calls().unzip();
-    let calls_of = Flood::Calls(users.unwrap_or(1));
-    for (flood, count) in
-        [(Flood::Tokens, options.tokens()), (Flood::Uses, options.uses()), (calls_of, calls)]
-    {
+    let users = users.unwrap_or(1);
+    for (flood, count) in [
+        (Flood::Tokens, options.tokens()),
+        (Flood::Uses, options.uses()),
+        (Flood::Calls(users), calls),
+        (Flood::Remembered(users), calls),
+    ] {
         if let Some(count) = count {
             found.memory.push(memory::measure(flood, count, &mut stage)?);
         }
     }
+    remember(options, &mut stage, &mut found.remembering)?;
     found.module_bytes = stage.module_bytes();
     drop(stage);
     println!("{}", goals::goals(&found));
     if options.measures_start() {
         println!("{}", start::measure()?);
+    }
+    Ok(())
+}
+
+/// What remembering costs.
+fn remember(options: &Options, stage: &mut Stage, found: &mut Remembering) -> Result<(), Failure> {
+    if options.measures_redaction() {
+        found.redactions = Some(speeds::redact(stage.folder())?);
+    }
+    if options.measures_mirror() {
+        found.mirror = Some(mirror::measure(options.requests, options.rounds, stage)?);
+    }
+    if let Some(events) = options.outbox() {
+        found.outbox = Some(outbox::measure(events)?);
+    }
+    if let Some(events) = options.weaviate() {
+        found.replay = Some(replay::measure(events)?);
+    }
+    if let Some(events) = options.search() {
+        found.searches = Some(speeds::search(events)?);
+    }
+    if options.measures_outage() {
+        found.outage = Some(outage::measure(stage)?);
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use attach_tests::gateway::Gateway;
+use attach_tests::gateway::{Builder, Gateway};
 use attach_tests::request::Request;
 
 use crate::bootstrap::{self, Bootstrap};
-use crate::credentials::{AUTHORITY, Keys, Mint, set};
+use crate::credentials::{AUDIENCE, AUTHORITY, Keys, Mint, set};
 use crate::drive::{self, Driver};
 use crate::envoy::{self, Envoy, PATIENCE, wait_for};
 use crate::failure::{During as _, Failure};
@@ -16,7 +16,7 @@ use crate::lists::Lists;
 use crate::options::Options;
 use crate::plugin::Accounting;
 use crate::rows::{Credential, Method, Row, Scheme, Variant};
-use crate::server::Server;
+use crate::server::{Remembered, Server};
 
 /// How long each row is driven before it is measured: V8 compiles what is hot, connections are made.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -79,7 +79,7 @@ pub(crate) struct Stage {
     /// Its folder goes when it goes.
     gateway: Gateway,
     module_bytes: u64,
-    _publisher: Publisher,
+    publisher: Publisher,
     server: Server,
 }
 
@@ -101,16 +101,7 @@ impl Stage {
         let bootstrap = Bootstrap::render(&gateway, publisher.issuer(), set(&keys.issuer), module, noop)?;
         let mint = Mint { keys, issuer: publisher.issuer(), gateway: bootstrap.public_url()? };
         let driver = Driver::new(gateway.folder(), Lists::new(gateway.folder(), mint))?;
-        Ok(Self {
-            binary,
-            bootstrap,
-            environment,
-            driver,
-            gateway,
-            module_bytes,
-            _publisher: publisher,
-            server,
-        })
+        Ok(Self { binary, bootstrap, environment, driver, gateway, module_bytes, publisher, server })
     }
 
     /// A folder that goes when the bench ends.
@@ -151,6 +142,33 @@ impl Stage {
     /// When they do not come.
     pub(crate) fn delivered(&self, before: u64, calls: u64) -> Result<(), Failure> {
         wait_for("records at control", calls, PATIENCE, || Ok(self.server.records()?.saturating_sub(before)))
+    }
+
+    /// What Weaviate and control have been told to remember so far.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub(crate) fn remembered(&self) -> Result<Remembered, Failure> {
+        self.server.remembered()
+    }
+
+    /// Waits until so many more objects are remembered than before.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub(crate) fn has_remembered(&self, before: &Remembered, objects: u64) -> Result<(), Failure> {
+        let what = "objects at Weaviate and control";
+        wait_for(what, objects, PATIENCE, || Ok(self.server.remembered()?.since(before).objects))
+    }
+
+    /// A gateway that is started as people start theirs; the engine is the bench's.
+    pub(crate) fn gateway(&self, name: &str) -> Builder {
+        Builder::new(name)
+            .set("OIDC_ISSUER", self.publisher.issuer())
+            .set("OIDC_AUD", AUDIENCE)
+            .set("ENGINE_URL", format!("http://{}", self.server.engine))
+            .set("ENGINE_REWRITE_CHAT", "off")
+            .set("MAX_TOKENS_PER_MIN", bootstrap::TOKENS_PER_MINUTE)
     }
 
     /// Bytes of our module.

@@ -4,13 +4,13 @@
 //! An Envoy of its own is sent so many different credentials, and its resident memory is read on the way. What
 //! it remembers is bounded and full long before the first reading, so that it must not grow from then on.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::client::Client;
 use crate::credentials::{AUTHORITY, Mint};
-use crate::failure::{During as _, Failure};
+use crate::failure::Failure;
 use crate::measure::Stage;
 use crate::rows::{Method, Scheme, Variant};
 
@@ -28,8 +28,6 @@ const LONG_EVERY: u64 = 256;
 const LONG_BYTES: usize = 40_000;
 /// An Envoy says the memory of its VM once a second.
 const BEATS: Duration = Duration::from_millis(1_500);
-/// How long a connection may be silent.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Readings.
 const STEPS: u64 = 10;
 
@@ -45,6 +43,8 @@ pub(crate) struct Memory {
     pub(crate) vm: Vec<u64>,
     /// By how much it may grow after the first tenth.
     pub(crate) goal: &'static str,
+    /// Whether what was said was remembered.
+    pub(crate) remembered: bool,
 }
 
 /// What is sent.
@@ -56,13 +56,15 @@ pub(crate) enum Flood {
     Uses,
     /// Model calls of so many users, each with a token of its own, all prompts counted.
     Calls(u64),
+    /// The same, and what is said is remembered.
+    Remembered(u64),
 }
 
 impl Flood {
     fn method(self) -> Method {
         match self {
             Self::Tokens | Self::Uses => Method::Get,
-            Self::Calls(_) => Method::Post,
+            Self::Calls(_) | Self::Remembered(_) => Method::Post,
         }
     }
 }
@@ -77,10 +79,12 @@ pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Mem
         // What is good for minutes is remembered for minutes: the table grows up to its bound.
         Flood::Uses => ("signatures in the replay table".to_owned(), "≤ +20 MB, the table's bound"),
         Flood::Calls(users) => (format!("model calls of {} users", users.min(count)), ""),
+        Flood::Remembered(users) => (format!("remembered calls of {} users", users.min(count)), ""),
     };
     let (variant, scheme) = match flood {
         Flood::Tokens | Flood::Uses => (Variant::Attach, Scheme::Hmac),
         Flood::Calls(_) => (Variant::ChatCounted, Scheme::Oidc("EdDSA")),
+        Flood::Remembered(_) => (Variant::ChatCountedMemory, Scheme::Oidc("EdDSA")),
     };
     let envoy = stage.envoy(variant, &[scheme])?;
     let (mint, address) = (stage.mint(), envoy.address);
@@ -102,7 +106,7 @@ pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Mem
         // Each connection took a number too many.
         next.store(end, Ordering::Relaxed);
         envoy.empty_access_log();
-        if matches!(flood, Flood::Calls(_)) {
+        if flood.method() == Method::Post {
             // An Envoy says it once a second, and only what was there then.
             envoy.has_counted(count * step / STEPS)?;
             std::thread::sleep(BEATS);
@@ -111,7 +115,7 @@ pub(crate) fn measure(flood: Flood, count: u64, stage: &mut Stage) -> Result<Mem
         resident.push(envoy.resident()?);
         eprintln!("{} of {count} {what}", count * step / STEPS);
     }
-    Ok(Memory { what, sent: count, resident, vm, goal })
+    Ok(Memory { what, sent: count, resident, vm, goal, remembered: variant.remembers() })
 }
 
 /// Sends requests on one connection until there are no more numbers.
@@ -121,19 +125,16 @@ fn connection(
     address: SocketAddr,
     next: &dyn Fn() -> Option<u64>,
 ) -> Result<(), Failure> {
-    let stream = TcpStream::connect(address).during("a connection to Envoy")?;
-    stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(PATIENCE))).during("a connection")?;
-    let mut writer = stream.try_clone().during("a connection")?;
-    let mut reader = BufReader::new(stream);
+    let mut client = Client::connect(address)?;
     loop {
         let numbers: Vec<u64> = (0..UNDER_WAY).map_while(|_| next()).collect();
         let requests: String = numbers.iter().map(|number| request(flood, mint, *number)).collect();
         if numbers.is_empty() {
             return Ok(());
         }
-        writer.write_all(requests.as_bytes()).during("a request")?;
+        client.send(requests.as_bytes())?;
         for _ in &numbers {
-            let status = answer(&mut reader).during("an answer")?;
+            let status = client.status()?;
             if status != 200 {
                 return Err(Failure(format!("{flood:?}: an answer had status {status}, not 200")));
             }
@@ -146,7 +147,7 @@ fn request(flood: Flood, mint: &Mint, number: u64) -> String {
     let (fields, body) = match flood {
         Flood::Tokens => (mint.hmac(number), String::new()),
         Flood::Uses => (mint.hmac_signature(method, number).replace('\t', "\r\n"), String::new()),
-        Flood::Calls(users) => {
+        Flood::Calls(users) | Flood::Remembered(users) => {
             let body = call(number);
             let token = mint.of_user("EdDSA", number % users, number);
             let length = body.len();
@@ -167,27 +168,5 @@ fn call(number: u64) -> String {
     match number % LONG_EVERY {
         0 => body.replacen("Why is", &"Why is the sky blue? ".repeat(LONG_BYTES / 21), 1),
         _ => body,
-    }
-}
-
-/// Reads one answer of known length; its status.
-fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<u16> {
-    let (mut line, mut status, mut length) = (String::new(), 0, 0);
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let text = line.trim_end();
-        if status == 0 {
-            status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(1);
-        } else if text.is_empty() {
-            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
-            return Ok(status);
-        } else if let Some((name, value)) = text.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or_default();
-        }
     }
 }

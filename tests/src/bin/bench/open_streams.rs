@@ -2,7 +2,8 @@
 //!
 //! So many streams are opened at once and stay open. The memory of the VM and of the Envoy is read before, when
 //! each has shown its first chunk, and when each has carried a long answer; an Envoy without the filter goes
-//! through the same, since streams take memory of Envoy itself.
+//! through the same, since streams take memory of Envoy itself. Where answers are remembered, too, all of them
+//! together are longer than what a worker may hold of them, so that they must be cut.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +27,9 @@ const LONG: u64 = 200;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// An Envoy says the memory of its VM once a second.
 const BEATS: Duration = Duration::from_millis(2_500);
+
+/// Counts the events that found no room.
+const DROPPED: &str = "attach_memory_dropped_total";
 
 /// Bytes at one time.
 #[derive(Clone, Copy, Debug)]
@@ -53,21 +57,44 @@ pub(crate) struct OpenStreams {
     pub(crate) bare: Readings,
     /// With it.
     pub(crate) attach: Readings,
+    /// With it, and with memory.
+    pub(crate) memory: Remembering,
     /// How many bytes of text a long answer has.
     pub(crate) bytes: u64,
 }
 
-/// Opens the streams on two Envoys, one after the other.
-///
-/// # Errors
-/// When one does not start, or a stream breaks.
-pub(crate) fn measure(stage: &mut Stage) -> Result<OpenStreams, Failure> {
-    let bare = readings(Variant::Bare, stage)?;
-    let attach = readings(Variant::Chat, stage)?;
-    Ok(OpenStreams { bare, attach, bytes: LONG * PACE.bytes as u64 })
+/// What was found out where answers are remembered.
+pub(crate) struct Remembering {
+    /// Memory.
+    pub(crate) readings: Readings,
+    /// How many of the streams' answers were remembered, cut.
+    pub(crate) cut: u64,
+    /// How much text those have together, in bytes.
+    pub(crate) cut_bytes: u64,
+    /// How many events found no room.
+    pub(crate) dropped: u64,
 }
 
-fn readings(variant: Variant, stage: &mut Stage) -> Result<Readings, Failure> {
+/// Opens the streams on one Envoy after the other.
+///
+/// # Errors
+/// When one does not start, a stream breaks, or no answer was remembered cut.
+pub(crate) fn measure(stage: &mut Stage) -> Result<OpenStreams, Failure> {
+    let (_, bare) = readings(Variant::Bare, stage)?;
+    let (_, attach) = readings(Variant::Chat, stage)?;
+    let before = stage.remembered()?;
+    let (envoy, readings) = readings(Variant::ChatMemory, stage)?;
+    let dropped = || envoy.statistic(DROPPED, "");
+    // Each of them was left by its client; what is not told by now will not be.
+    wait_for("answers remembered, cut", STREAMS, PATIENCE, || {
+        Ok(stage.remembered()?.since(&before).cut + dropped()?)
+    })?;
+    let told = stage.remembered()?.since(&before);
+    let memory = Remembering { readings, cut: told.cut, cut_bytes: told.cut_bytes, dropped: dropped()? };
+    Ok(OpenStreams { bare, attach, memory, bytes: LONG * PACE.bytes as u64 })
+}
+
+fn readings(variant: Variant, stage: &mut Stage) -> Result<(Envoy, Readings), Failure> {
     let envoy = stage.envoy(variant, &[Scheme::Oidc("RS256")])?;
     let fields = stage.mint().fields(Scheme::Oidc("RS256"), Method::Post, 1);
     let request = request(&fields, &PACE);
@@ -82,7 +109,7 @@ fn readings(variant: Variant, stage: &mut Stage) -> Result<Readings, Failure> {
         }
         Ok(())
     })?;
-    Ok(Readings { before, young, long })
+    Ok((envoy, Readings { before, young, long }))
 }
 
 /// When it is looked.

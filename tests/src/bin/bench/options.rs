@@ -15,6 +15,8 @@ usage: make bench [BENCH_ARGS='…']
   --uses N       how many signatures the row replay-memory sends (default 300000, at most 600000)
   --calls N      how many model calls the row vm-memory makes (default 200000; `make soak`: 1000000)
   --users N      of how many users those are (default 100000)
+  --events N     how many events the rows outbox and weaviate tell (default 50000)
+  --remembered N how many events the row memory-search searches (default 1000000)
   --rows A,B     only these rows: bare, native, native-verify, noop, attach, attach-plain (no assertions);
                  seen before: did-key, did-pkh, hmac, gateway; every one new: native-new, native-es256-new,
                  native-es384-new, attach-new, attach-plain-new, attach-new-users, rs384-new, rs512-new,
@@ -24,20 +26,44 @@ usage: make bench [BENCH_ARGS='…']
                  (every scheme, assertions), chat-counted (every prompt counted); and, which are no requests
                  by wrk: vm-speed (signatures in node's V8), count-speed (tokens in node's V8), sse (streams
                  of 50 chunks), memory, replay-memory, vm-memory, stream-memory (200 open streams), and
-                 up-again, the time to ready of a second `attach up`
+                 up-again, the time to ready of a second `attach up`; of what is said, and remembered: mirror
+                 (calls at 1000 a second with and without memory), redact (redaction alone), outbox (events
+                 into control's outbox), weaviate (out of it into a real Weaviate), memory-search (in control's
+                 own store), outage30 (a whole gateway whose Weaviate is killed for 30 s)
   --methods A,B  only these: get, post
-  --quick        a first look, some 9 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
-                 --calls 40000
+  --quick        a first look, some 13 minutes: --requests 45000 --rounds 3 --tokens 100000 --uses 30000
+                 --calls 40000 --events 10000 --remembered 100000
 
-All of it takes some 25 minutes on two idle processors. To shorten it, take fewer rounds, one method, or name
+All of it takes some 35 minutes on two idle processors. The rows weaviate and outage30 need a real Weaviate, which
+`make test-setup` builds, and are left out without one. To shorten it, take fewer rounds, one method, or name
 rows; what a row is compared with (bare, attach, native-new, attach-new, eddsa-new) must be among them.
 
 Environment: ATTACH_BIN, ATTACH_WASM, NOOP_WASM, VM_SPEED_WASM, COUNT_SPEED_WASM, COUNT_SPEED_BIN,
-TOKENIZER (set by the Makefile); ENVOY_BIN as for `make envoy-up`.";
+TOKENIZER, REDACT_SPEED_WASM, REDACT_SPEED_BIN, MEMORY_SPEED_BIN, ATTACH_TEST_WEAVIATE (set by the Makefile); ENVOY_BIN as for `make envoy-up`.";
 
 /// The rows that are no rows of requests by wrk.
-const OTHERS: [&str; 8] =
-    [START, VM_SPEED, COUNT_SPEED, SSE, MEMORY, REPLAY_MEMORY, VM_MEMORY, STREAM_MEMORY];
+const OTHERS: [&str; 14] = [
+    START,
+    VM_SPEED,
+    COUNT_SPEED,
+    SSE,
+    MEMORY,
+    REPLAY_MEMORY,
+    VM_MEMORY,
+    STREAM_MEMORY,
+    MIRROR,
+    REDACT,
+    OUTBOX,
+    WEAVIATE,
+    MEMORY_SEARCH,
+    OUTAGE,
+];
+const MIRROR: &str = "mirror";
+const REDACT: &str = "redact";
+const OUTBOX: &str = "outbox";
+const WEAVIATE: &str = "weaviate";
+const MEMORY_SEARCH: &str = "memory-search";
+const OUTAGE: &str = "outage30";
 const START: &str = "up-again";
 const VM_SPEED: &str = "vm-speed";
 const COUNT_SPEED: &str = "count-speed";
@@ -63,6 +89,8 @@ pub(crate) struct Options {
     uses: u64,
     calls: u64,
     users: u64,
+    events: u64,
+    remembered: u64,
     rows: Option<Vec<String>>,
     methods: Vec<Method>,
 }
@@ -80,6 +108,8 @@ impl Options {
             uses: 300_000,
             calls: 200_000,
             users: 100_000,
+            events: 50_000,
+            remembered: 1_000_000,
             rows: None,
             methods: vec![Method::Get, Method::Post],
         };
@@ -91,11 +121,14 @@ impl Options {
                 "--quick" => {
                     (options.requests, options.rounds) = (45_000, 3);
                     (options.tokens, options.uses, options.calls) = (100_000, 30_000, 40_000);
+                    (options.events, options.remembered) = (10_000, 100_000);
                 }
                 "--tokens" => options.tokens = number(flag, value()?)?,
                 "--uses" => options.uses = number(flag, value()?)?.min(MAX_USES),
                 "--calls" => options.calls = number(flag, value()?)?,
                 "--users" => options.users = number(flag, value()?)?,
+                "--events" => options.events = number(flag, value()?)?,
+                "--remembered" => options.remembered = number(flag, value()?)?,
                 "--requests" => options.requests = number(flag, value()?)?,
                 "--rounds" => {
                     options.rounds = usize::try_from(number(flag, value()?)?).unwrap_or(usize::MAX);
@@ -148,6 +181,36 @@ impl Options {
     /// Whether what an open stream takes of memory is wanted.
     pub(crate) fn measures_open_streams(&self) -> bool {
         self.wants(STREAM_MEMORY)
+    }
+
+    /// Whether what remembering costs a call is wanted.
+    pub(crate) fn measures_mirror(&self) -> bool {
+        self.wants(MIRROR)
+    }
+
+    /// Whether the speed of redaction is wanted.
+    pub(crate) fn measures_redaction(&self) -> bool {
+        self.wants(REDACT)
+    }
+
+    /// How many events control's outbox is told of, if that is wanted.
+    pub(crate) fn outbox(&self) -> Option<u64> {
+        self.wants(OUTBOX).then_some(self.events)
+    }
+
+    /// How many events a real Weaviate is told of, if that is wanted.
+    pub(crate) fn weaviate(&self) -> Option<u64> {
+        self.wants(WEAVIATE).then_some(self.events)
+    }
+
+    /// How many events are searched, if that is wanted.
+    pub(crate) fn search(&self) -> Option<u64> {
+        self.wants(MEMORY_SEARCH).then_some(self.remembered)
+    }
+
+    /// Whether it is wanted that Weaviate be killed under load.
+    pub(crate) fn measures_outage(&self) -> bool {
+        self.wants(OUTAGE)
     }
 
     /// Whether the time to ready is wanted.
@@ -207,6 +270,9 @@ mod tests {
         assert_eq!((options.tokens(), options.uses()), (Some(1_000_000), Some(300_000)));
         assert_eq!(options.calls(), Some((200_000, 100_000)));
         assert!(options.measures_counting() && options.measures_streams() && options.measures_open_streams());
+        assert!(options.measures_mirror() && options.measures_redaction() && options.measures_outage());
+        assert_eq!((options.outbox(), options.weaviate()), (Some(50_000), Some(50_000)));
+        assert_eq!(options.search(), Some(1_000_000));
     }
 
     #[test]
@@ -218,6 +284,9 @@ mod tests {
         let options = parse("--rows up-again,memory --tokens 5").unwrap();
         assert!(!options.measures_requests());
         assert_eq!((options.tokens(), options.uses()), (Some(5), None));
+        let options = parse("--quick --rows outbox,memory-search --events 7").unwrap();
+        assert_eq!((options.outbox(), options.weaviate(), options.search()), (Some(7), None, Some(100_000)));
+        assert!(!options.measures_mirror() && !options.measures_outage());
     }
 
     #[test]

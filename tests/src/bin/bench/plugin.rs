@@ -32,13 +32,14 @@ pub(crate) fn public_url(filter: &Value) -> Result<String, Failure> {
     Ok(url.to_owned())
 }
 
-/// Has the filter accept OIDC alone, and sign nothing.
+/// Has the filter accept OIDC alone, and sign nothing; what is said is remembered where `remembers`.
 ///
 /// # Errors
 /// When the filter is not as expected.
-pub(crate) fn plain(filter: &mut Value, accounting: Accounting) -> Result<(), Failure> {
+pub(crate) fn plain(filter: &mut Value, accounting: Accounting, remembers: bool) -> Result<(), Failure> {
     let mut document = read(filter)?;
     account(&mut document, accounting)?;
+    remember(&mut document, remembers)?;
     let members = document.as_object_mut().ok_or_else(|| Failure("the filter's document is none".into()))?;
     for name in ["did", "rotagent", "hmac", "httpsig", "gateway_tokens", "assertion"] {
         members.remove(name);
@@ -54,6 +55,7 @@ pub(crate) fn plain(filter: &mut Value, accounting: Accounting) -> Result<(), Fa
 pub(crate) fn everything(filter: &mut Value, accounting: Accounting) -> Result<(), Failure> {
     let mut document = read(filter)?;
     account(&mut document, accounting)?;
+    remember(&mut document, false)?;
     let target = document["issuers"][0]["jwks"]["keys"].clone();
     if !target.is_object() {
         return Err(Failure("the filter's document has no issuer".into()));
@@ -94,6 +96,15 @@ fn account(document: &mut Json, accounting: Accounting) -> Result<(), Failure> {
         Accounting::Off => *rendered = Json::Null,
         Accounting::On => rendered["count_all"] = json!(false),
         Accounting::CountAll => rendered["count_all"] = json!(true),
+    }
+    Ok(())
+}
+
+fn remember(document: &mut Json, remembers: bool) -> Result<(), Failure> {
+    let rendered = document.get_mut("memory").filter(|rendered| rendered["weaviate"].is_object());
+    let rendered = rendered.ok_or_else(|| Failure("the filter's document tells no Weaviate".into()))?;
+    if !remembers {
+        *rendered = Json::Null;
     }
     Ok(())
 }

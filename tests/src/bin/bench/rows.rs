@@ -26,6 +26,10 @@ pub(crate) enum Variant {
     ChatAll,
     /// As [`Variant::Chat`], and every prompt is counted.
     ChatCounted,
+    /// As [`Variant::Chat`], and prompts and answers are redacted and mirrored.
+    ChatMemory,
+    /// As [`Variant::ChatCounted`], likewise.
+    ChatCountedMemory,
 }
 
 /// A way to say who one is.
@@ -183,6 +187,8 @@ impl Variant {
             Self::Chat => "chat",
             Self::ChatAll => "chat-all",
             Self::ChatCounted => "chat-counted",
+            Self::ChatMemory => "chat-memory",
+            Self::ChatCountedMemory => "chat-counted-memory",
         }
     }
 
@@ -194,10 +200,15 @@ impl Variant {
     /// What it does about tokens.
     pub(crate) fn accounting(self) -> Accounting {
         match self {
-            Self::Chat | Self::ChatAll => Accounting::On,
-            Self::ChatCounted => Accounting::CountAll,
+            Self::Chat | Self::ChatAll | Self::ChatMemory => Accounting::On,
+            Self::ChatCounted | Self::ChatCountedMemory => Accounting::CountAll,
             _ => Accounting::Off,
         }
+    }
+
+    /// Whether it remembers what is said.
+    pub(crate) fn remembers(self) -> bool {
+        matches!(self, Self::ChatMemory | Self::ChatCountedMemory)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What stands behind all Envoys: the cheapest server that will do, in a process of its own.
 //!
-//! It is the engine and, on a port of its own, control. It reads requests of known length and answers each
+//! It is the engine and, on ports of their own, control and Weaviate. It reads requests of known length and answers each
 //! with the same few bytes, on one thread; only the streams, which wait between their chunks, have one each.
 
 mod answers;
+mod batch;
 mod stream;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -15,6 +16,7 @@ use attach_tests::request::Request as Asked;
 use tokio::net::{TcpListener, TcpStream};
 
 use self::answers::{Answer, Request};
+pub(crate) use self::batch::Remembered;
 pub(crate) use self::stream::{Pace, now_nanos};
 use crate::failure::{During as _, Failure};
 use crate::process::Watched;
@@ -33,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) engine: SocketAddr,
     /// Where control listens.
     pub(crate) control: SocketAddr,
+    /// Where Weaviate listens.
+    pub(crate) weaviate: SocketAddr,
     _process: Watched,
 }
 
@@ -55,8 +59,10 @@ impl Server {
         });
         let line = receiver.recv_timeout(PATIENCE).during("the bench's server does not start")?;
         let mut addresses = line.split_whitespace().filter_map(|address| address.parse().ok());
-        match (addresses.next(), addresses.next()) {
-            (Some(engine), Some(control)) => Ok(Self { engine, control, _process: process }),
+        match (addresses.next(), addresses.next(), addresses.next()) {
+            (Some(engine), Some(control), Some(weaviate)) => {
+                Ok(Self { engine, control, weaviate, _process: process })
+            }
             _ => Err(Failure("the bench's server does not say where it listens".into())),
         }
     }
@@ -70,6 +76,16 @@ impl Server {
         let response = Asked::get(answers::COUNT).try_send(self.control).during(what)?;
         response.text().trim().parse().during(what)
     }
+
+    /// What Weaviate and control have been told to remember so far.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(crate) fn remembered(&self) -> Result<Remembered, Failure> {
+        let what = "the count of objects at the bench's server";
+        let response = Asked::get(batch::COUNT).try_send(self.weaviate).during(what)?;
+        Remembered::parse(&response.text()).ok_or_else(|| Failure(format!("{what} is none")))
+    }
 }
 
 /// Is the server, until it is killed.
@@ -81,16 +97,18 @@ pub(crate) fn serve() -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_io().max_blocking_threads(stream::MOST).build();
     runtime.during("the server's runtime")?.block_on(async {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (engine, control) = (listen().await, listen().await);
-        let (engine, control) = (engine.during("the server's port")?, control.during("the server's port")?);
+        let engine = listen().await.during("the server's port")?;
+        let control = listen().await.during("the server's port")?;
+        let weaviate = listen().await.during("the server's port")?;
         let at = |listener: &TcpListener| listener.local_addr().during("the server's port");
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "{} {}", at(&engine)?, at(&control)?).during("the server")?;
+        writeln!(stdout, "{} {} {}", at(&engine)?, at(&control)?, at(&weaviate)?).during("the server")?;
         stdout.flush().during("the server")?;
         loop {
             let accepted = tokio::select! {
                 accepted = engine.accept() => accepted,
                 accepted = control.accept() => accepted,
+                accepted = weaviate.accept() => accepted,
             };
             let (connection, _) = accepted.during("the server's port")?;
             let _ = connection.set_nodelay(true);

@@ -58,11 +58,19 @@ pub(crate) fn node() -> Result<Command, Failure> {
 /// # Errors
 /// When it fails, or takes too long.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    output_within(PATIENCE, command)
+}
+
+/// What a program writes that may take so long.
+///
+/// # Errors
+/// When it fails, or takes too long.
+pub(crate) fn output_within(limit: Duration, command: &mut Command) -> Result<String, Failure> {
     let what = command.get_program().to_string_lossy().into_owned();
     let mut process = Watched::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     // It says less than a pipe holds, so it never waits for us to read.
-    if !process.ends_within(PATIENCE) {
-        return Err(Failure(format!("{what} did not end within {} s", PATIENCE.as_secs())));
+    if !process.ends_within(limit) {
+        return Err(Failure(format!("{what} did not end within {} s", limit.as_secs())));
     }
     let mut text = String::new();
     if let Some(stdout) = process.pipes().stdout.as_mut() {

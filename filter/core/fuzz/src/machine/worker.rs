@@ -1,6 +1,6 @@
 //! A worker of the filter, whose keys come when the script says so.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub(super) struct Worker {
     control: Entries,
     outbox: Outbox<UsageRecord>,
     calls: u64,
+    pool: Pool,
+    ids: Cell<u64>,
     /// What control was asked on behalf of the stream.
     asked: VecDeque<Operation>,
     pub(super) now: UnixMillis,
@@ -82,7 +84,8 @@ pub(super) struct Rules {
 }
 
 /// The words of the configuration that change it.
-const WORDS: [&str; 8] = ["shadow", "control", "models", "scopes", "development", "limits", "day", "strict"];
+const WORDS: [&str; 10] =
+    ["shadow", "control", "models", "scopes", "development", "limits", "day", "strict", "memory", "ack"];
 
 thread_local! {
     static RULES: RefCell<HashMap<Vec<&'static str>, Rc<Rules>>> = RefCell::default();
@@ -118,6 +121,8 @@ impl Worker {
             control: Entries::new(),
             outbox: Outbox::new(1),
             calls: 0,
+            pool: Pool::default(),
+            ids: Cell::new(0),
             asked: VecDeque::new(),
             now: UnixMillis(world::NOW * 1000),
             let_through: Vec::new(),
@@ -151,6 +156,14 @@ impl Worker {
             Flow::Continue
         });
         done
+    }
+
+    /// Memory has what the stream has told it, or has not.
+    pub(super) fn remembered(&mut self, machine: &mut Machine, kept: bool) -> (Flow, Vec<Done>) {
+        self.with(&[], |env, out| {
+            machine.remembered(env, kept, out);
+            Flow::Continue
+        })
     }
 
     /// Control answers what the stream has asked it first, or does not.
@@ -209,6 +222,9 @@ impl Worker {
         if self.book.holds() != 0 {
             return Err(format!("{} holds of streams that are over", self.book.holds()));
         }
+        if self.pool.taken() != 0 {
+            return Err(format!("{} bytes are kept of streams that are over", self.pool.taken()));
+        }
         if self.outbox.bytes() != 0 {
             return Err("room is promised to a stream that is over".to_owned());
         }
@@ -255,8 +271,11 @@ impl Worker {
             quota: &mut self.book,
             windows: &self.windows,
             room: &|bytes| self.outbox.admit(bytes),
-            record_id: &String::new,
-            pool: &Pool::default(),
+            record_id: &|| {
+                self.ids.set(self.ids.get() + 1);
+                self.ids.get().to_string()
+            },
+            pool: &self.pool,
             refuses_stream_options: false,
             caller: None,
             calls: &mut self.calls,
@@ -283,6 +302,8 @@ pub(super) enum Done {
     Finished(u64),
     Replied(u16),
     Resumed,
+    /// Memory was told of a call.
+    Remembered,
     Other,
 }
 
@@ -307,6 +328,7 @@ impl Output for Effects {
                 return;
             }
             Effect::Finished(finished) => Done::Finished(finished.record.input + finished.record.output),
+            Effect::Remember(_) => Done::Remembered,
             Effect::Reply(reply) => Done::Replied(reply.status),
             Effect::Resume => Done::Resumed,
             _ => Done::Other,

@@ -62,11 +62,23 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
         self.state.text_bytes = self.state.text_bytes.saturating_add(piece.len() as u64);
         if !piece.is_empty() {
             self.sink.text(piece);
+            if self.state.heard.is_said {
+                self.sink.said(piece);
+            }
+        }
+    }
+
+    /// The text has ended.
+    fn end_text(&mut self) {
+        self.sink.end_text();
+        if core::mem::take(&mut self.state.heard.is_said) {
+            self.sink.end_said();
         }
     }
 
     fn begin(&mut self, start: u64, is_array: bool) {
         let mut role = self.state.value();
+        let is_said = self.state.is_said();
         match role {
             Role::Body if is_array => self.state.error = Some(BodyError::NotAnObject),
             Role::Message => self.message(),
@@ -77,6 +89,7 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
             Role::Raw | Role::Name => {
                 role = Role::Raw;
                 self.state.raw_from = Some(start);
+                self.state.heard.is_said = is_said;
             }
             Role::Settings(holder, is_exact) if is_array => {
                 if is_exact {
@@ -90,11 +103,12 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
             }
             _ => {}
         }
-        self.state.stack.push(Frame { role, is_array, start, is_empty: true });
+        self.state.stack.push(Frame { role, is_array, start, is_empty: true, is_said });
     }
 
     fn message(&mut self) {
         self.state.is_named = false;
+        self.state.heard.is_models = false;
         self.state.cost(PER_MESSAGE);
     }
 
@@ -106,8 +120,9 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
             Role::Raw => {
                 self.raw(span.end);
                 self.state.raw_from = None;
-                self.sink.end_text();
+                self.end_text();
             }
+            Role::Message if frame.is_said => self.sink.end_message(self.state.heard.is_models),
             Role::Body => self.state.hold(Holder::Top, object),
             Role::Settings(holder, true) => self.state.hold(holder, object),
             Role::StreamOptions(_) => {
@@ -126,6 +141,10 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
         self.state.began = start;
         self.state.is_too_long = false;
         self.state.kept.clear();
+        // What lies in JSON that is text itself is said if that is.
+        if self.state.raw_from.is_none() {
+            self.state.heard.is_said = self.state.is_said();
+        }
         self.state.mode = match role {
             Role::Body => {
                 self.state.error = Some(BodyError::NotAnObject);
@@ -157,6 +176,7 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
     }
 
     fn piece(&mut self, piece: &str) {
+        self.state.heard.piece(piece);
         match self.state.mode {
             Mode::Skip => {}
             Mode::Feed => self.feed(piece.as_bytes()),
@@ -190,9 +210,10 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
     }
 
     fn end_string(&mut self, end: u64) {
+        self.state.heard.end_string();
         match self.state.mode {
             Mode::Skip => {}
-            Mode::Feed => self.sink.end_text(),
+            Mode::Feed => self.end_text(),
             Mode::Keep => {
                 let span = Span { start: self.state.began, end };
                 self.state.kept(span);
@@ -243,8 +264,9 @@ impl<S: TextSink + ?Sized> Reading<'_, S> {
 
     fn scalar(&mut self, text: &str) {
         if !text.is_empty() {
+            self.state.heard.is_said = self.state.is_said();
             self.feed(text.as_bytes());
-            self.sink.end_text();
+            self.end_text();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cap::{self, CapField, CapValue, Holder, StatedCap};
 use super::facts::{HolderAt, Place, StreamOptions};
+use super::hear::Heard;
 use super::role::Role;
 use super::{BodyError, MAX_CAPS};
 use crate::llm::scan::{Event, Span};
@@ -15,6 +16,8 @@ pub(super) struct Frame {
     pub(super) start: u64,
     /// Whether nothing has been read in it that matters for that: a member, or a prompt's first token id.
     pub(super) is_empty: bool,
+    /// Whether the texts in it are what somebody says.
+    pub(super) is_said: bool,
 }
 
 /// What is done with a string.
@@ -124,6 +127,7 @@ pub(super) struct State {
     pub(super) holders: [HolderAt; Holder::ALL.len()],
     pub(super) stream_options: StreamOptions,
     pub(super) seen: Seen,
+    pub(super) heard: Heard,
 }
 
 impl State {
@@ -151,6 +155,7 @@ impl State {
             holders: [HolderAt::default(); Holder::ALL.len()],
             stream_options: StreamOptions::default(),
             seen: Seen::default(),
+            heard: Heard::default(),
         }
     }
 
@@ -170,7 +175,7 @@ impl State {
     pub(super) fn name(&mut self, name: Option<&str>) {
         let Some(frame) = self.stack.last_mut() else { return };
         frame.is_empty = false;
-        let (around, is_top) = (frame.role, self.stack.len() == 1);
+        let (around, is_said, is_top) = (frame.role, frame.is_said, self.stack.len() == 1);
         let is_named = |word: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(word));
         self.next = around.member(self.shape, name);
         match self.next {
@@ -193,6 +198,9 @@ impl State {
             Role::Texts if is_named("input") => self.seen.input = true,
             Role::Message | Role::Stream(_) | Role::Cap(..) if is_top => self.seen.generates = true,
             _ => {}
+        }
+        if self.heard.is_on {
+            self.heard.name(self.shape, if is_top { None } else { Some((around, is_said)) }, self.next, name);
         }
     }
 

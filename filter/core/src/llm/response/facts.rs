@@ -18,6 +18,12 @@ pub(super) enum Event {
     ItemAdded,
     /// A piece of something that is no text.
     Audio,
+    /// A piece of what a model of OpenAI's Responses thinks.
+    Reasoning,
+    /// A piece of what it gives a tool.
+    Arguments,
+    /// A piece of its refusal.
+    Refusal,
 }
 
 /// What was said so far.
@@ -70,6 +76,11 @@ impl Facts {
             b"content_block_stop" => Event::BlockStop,
             b"response.output_item.added" => Event::ItemAdded,
             b"response.audio.delta" | b"response.output_audio.delta" => Event::Audio,
+            b"response.function_call_arguments.delta"
+            | b"response.mcp_call_arguments.delta"
+            | b"response.custom_tool_call_input.delta" => Event::Arguments,
+            b"response.refusal.delta" => Event::Refusal,
+            _ if name.starts_with(b"response.reasoning") => Event::Reasoning,
             _ => Event::Other,
         };
         match name {

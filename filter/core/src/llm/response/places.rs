@@ -81,7 +81,13 @@ pub(super) fn string(path: &[N], facts: &mut Facts) -> Want {
         [N::GeneratedText] if !facts.has_tokens => Want::Text(CONTENT),
         [N::Message, N::Thinking] | [N::Thinking] => Want::Text(REASONING),
         [N::Message, N::ToolCalls, N::Function, N::Called] => Want::Text(NAME),
-        [N::Delta] if facts.event != Event::Audio => Want::Text(CONTENT),
+        [N::Delta] => match facts.event {
+            Event::Audio => Want::Nothing,
+            Event::Reasoning => Want::Text(REASONING),
+            Event::Arguments => Want::Text(ARGUMENTS),
+            Event::Refusal => Want::Text(REFUSAL),
+            _ => Want::Text(CONTENT),
+        },
         [N::Item, N::Called] if facts.event == Event::ItemAdded => Want::Text(NAME),
         [N::Output, N::Content, N::Text] | [N::Content | N::Delta | N::ContentBlock, N::Text] => {
             Want::Text(CONTENT)

@@ -163,7 +163,7 @@ impl Reading {
     }
 
     /// Gives what was staged to the choice, by its index if that is known.
-    fn assign(&mut self) {
+    pub(super) fn assign(&mut self) {
         let choice = self.choice.index.unwrap_or(self.choice.place);
         let mut rest = self.choice.staged.as_slice();
         for &(field, length) in &self.choice.pieces {

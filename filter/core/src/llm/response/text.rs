@@ -4,6 +4,11 @@
 //! arguments) is one of its own, since that is how a model wrote them. A text has never more tokens than
 //! bytes, so what is not counted yet is bounded by its length.
 
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use super::places::{ARGUMENTS, FIELDS, REASONING};
+use super::{AnswerSink, SaidText};
 use crate::llm::bpe::{Encoding, TextCounter};
 
 /// The most bytes of text that wait uncounted, all texts together.
@@ -31,6 +36,8 @@ pub(super) struct Texts {
     /// Tokens of texts that have ended.
     settled: u64,
     bytes: u64,
+    /// Who else is given them.
+    sink: Option<Rc<RefCell<dyn AnswerSink>>>,
 }
 
 /// Which field of a choice a text is: a number that differs where the fields differ.
@@ -47,7 +54,12 @@ struct Text {
 
 impl Texts {
     pub(super) fn new(encoding: Encoding) -> Self {
-        Self { encoding, texts: Vec::new(), waiting: 0, settled: 0, bytes: 0 }
+        Self { encoding, texts: Vec::new(), waiting: 0, settled: 0, bytes: 0, sink: None }
+    }
+
+    /// Hands on what is added from here on.
+    pub(super) fn hand_on(&mut self, sink: Rc<RefCell<dyn AnswerSink>>) {
+        self.sink = Some(sink);
     }
 
     /// Adds a piece of text, in the order in which it was written.
@@ -56,6 +68,12 @@ impl Texts {
             return;
         }
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        let kind = field.checked_rem(FIELDS).unwrap_or_default();
+        if kind != REASONING
+            && let Some(mut sink) = self.sink.as_ref().and_then(|sink| sink.try_borrow_mut().ok())
+        {
+            sink.said(choice, SaidText { number: field, is_arguments: kind == ARGUMENTS }, piece);
+        }
         for part in piece.chunks(MAX_WAITING) {
             if self.waiting.saturating_add(part.len()) > MAX_WAITING {
                 self.count();

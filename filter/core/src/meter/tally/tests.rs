@@ -15,7 +15,7 @@ fn ready() -> FakeHost {
 }
 
 fn levels(vm: u64) -> Option<Levels> {
-    Some(Levels { vm, depth: 2, memory: 65_536, ..Levels::default() })
+    Some(Levels { vm, depth: 2, memory: 65_536, pool: 512, ..Levels::default() })
 }
 
 fn everything(tally: &Tally) {
@@ -30,6 +30,11 @@ fn everything(tally: &Tally) {
     tally.held(-100);
     tally.callout_failed(Callout::Control);
     tally.callout_failed(Callout::OpenMeter);
+    tally.callout_failed(Callout::Weaviate);
+    tally.remembered(4);
+    tally.forgotten(Forgotten::Full, 3);
+    tally.forgotten(Forgotten::Rejected, 1);
+    tally.forgotten(Forgotten::Off, 2);
     tally.lost(Lost::Full, 2);
     tally.vm_started();
 }
@@ -53,6 +58,12 @@ fn requests_touch_memory_alone_and_a_flush_tells_everything() {
         ("attach_quota_held_tokens", 200),
         ("attach_callout_failures_total;name=control", 1),
         ("attach_callout_failures_total;name=openmeter", 1),
+        ("attach_callout_failures_total;name=weaviate", 1),
+        ("attach_memory_events_total", 4),
+        ("attach_memory_dropped_total;reason=full", 3),
+        ("attach_memory_dropped_total;reason=rejected", 1),
+        ("attach_memory_dropped_total;reason=off", 2),
+        ("attach_memory_pool_bytes", 512),
         ("attach_usage_records_dropped_total;reason=full", 2),
         ("attach_vm_starts_total", 1),
         ("attach_outbox_depth", 2),
@@ -60,7 +71,7 @@ fn requests_touch_memory_alone_and_a_flush_tells_everything() {
     ] {
         assert_eq!(host.value(name), Some(expected), "{name}");
     }
-    assert_eq!(host.values.borrow().len(), 14);
+    assert_eq!(host.values.borrow().len(), 20);
 }
 
 #[test]

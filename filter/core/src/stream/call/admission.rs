@@ -11,6 +11,7 @@ use crate::clock::UnixMillis;
 use crate::llm::bpe::Encoding;
 use crate::llm::request::{RequestFacts, RequestReader};
 use crate::meter::room::room_for;
+use crate::mirror::transcript::Transcript;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, FailureMode};
@@ -93,8 +94,11 @@ pub(in crate::stream) fn admit(
     // The model may follow; what it would be counted in if it were unknown is guessed until then.
     let guess = call.model.as_deref().and_then(Encoding::of_model).unwrap_or_default();
     let guess = accounting.encoding.unwrap_or(guess);
-    let meter = Meter::new((is_long || is_sample).then_some(guess));
+    let remembers = env.policy.memory.as_ref().filter(|_| call.generates && !head.is_forgotten);
+    let transcript = remembers.map(|memory| Transcript::new(env.pool, memory.max_bytes));
     let reader = RequestReader::new(call.clone());
+    let reader = if transcript.is_some() { reader.hearing() } else { reader };
+    let meter = Meter::new((is_long || is_sample).then_some(guess), transcript);
     let kept = (!is_long).then(Vec::new);
     let admission = Box::new(Admission {
         forwarding,
@@ -149,6 +153,7 @@ fn admit_opaque(
                 for_output: 0,
                 operation: None,
                 most_output: None,
+                transcript: None,
             };
             Box::new(reserving).reserve(env, out)
         }
@@ -246,6 +251,14 @@ impl Admission {
         let model = facts.as_ref().and_then(|facts| facts.model.as_deref());
         let encoding = accounting.encoding.or_else(|| Encoding::of_model(model?)).unwrap_or_default();
         let counted = meter.encoding().filter(|guess| *guess == encoding);
+        let (is_counted, tokens) = (meter.encoding().is_some(), meter.tokens());
+        let mut transcript = meter.into_transcript();
+        match &facts {
+            // The body says what the path did not: no model will write.
+            Some(facts) if !facts.generates => transcript = None,
+            None => transcript.iter_mut().for_each(Transcript::cut),
+            Some(_) => {}
+        }
         let mut reserving = Box::new(Reserving {
             forwarding,
             assertion,
@@ -257,7 +270,7 @@ impl Admission {
                 exact: facts
                     .as_ref()
                     .filter(|_| counted.is_some())
-                    .map(|facts| meter.tokens().saturating_add(facts.overhead)),
+                    .map(|facts| tokens.saturating_add(facts.overhead)),
                 body: body.map(Vec::into_boxed_slice),
             },
             facts,
@@ -266,9 +279,10 @@ impl Admission {
             for_output: 0,
             operation: None,
             most_output: None,
+            transcript,
         });
         // The guess was wrong, or nothing is kept that could be counted later.
-        if counted.is_none() && (meter.encoding().is_some() || reserving.prompt.body.is_none()) {
+        if counted.is_none() && (is_counted || reserving.prompt.body.is_none()) {
             reserving.count(env);
         }
         reserving.reserve(env, out)

@@ -42,6 +42,7 @@ impl Call {
             }
         }
         self.answer.is_whole = end;
+        self.answer.length = length;
         let is_good = (200..300).contains(&self.answer.status);
         if self.flat.is_some() || !is_good || self.answer.is_encoded || end {
             return Flow::Continue;
@@ -50,7 +51,9 @@ impl Call {
             // It will be shorter than that.
             out.effect(Effect::RemoveResponseHeader("content-length"));
         }
-        self.answer.reader = Some(ResponseReader::new(self.shape, self.encoding, self.asked_for_usage, kind));
+        let mut reader = ResponseReader::new(self.shape, self.encoding, self.asked_for_usage, kind);
+        self.listen(env, &mut reader);
+        self.answer.reader = Some(reader);
         let wants_headers = env.policy.accounting.as_ref().is_some_and(|accounting| accounting.usage_headers);
         self.answer.is_kept = wants_headers
             && !self.is_streamed
@@ -61,7 +64,7 @@ impl Call {
 
     /// Whether the answer's body is looked at.
     pub(in crate::stream) fn reads_answer(&self) -> bool {
-        self.answer.reader.is_some() || self.awaits_refusal()
+        self.answer.reader.is_some() || self.awaits_refusal() || self.awaits_end()
     }
 
     fn awaits_refusal(&self) -> bool {
@@ -71,7 +74,7 @@ impl Call {
     /// Whether the stream has its last event and is to be broken off, no earlier than in the callback after the
     /// one that wrote it: otherwise the host drops it.
     pub(in crate::stream) fn is_cut(&self) -> bool {
-        !self.answer.is_reset && self.was_cut()
+        !self.answer.is_reset && self.was_cut() && !self.is_held()
     }
 
     pub(super) fn was_cut(&self) -> bool {
@@ -79,7 +82,15 @@ impl Call {
     }
 
     /// A tick has come.
-    pub(in crate::stream) fn on_tick(&mut self, out: &mut dyn Output) {
+    pub(in crate::stream) fn on_tick(&mut self, env: &Env<'_>, out: &mut dyn Output) {
+        if self.is_held() {
+            self.hold_on_tick(env, out);
+        } else {
+            self.end_cut(out);
+        }
+    }
+
+    fn end_cut(&mut self, out: &mut dyn Output) {
         if self.is_cut() && !self.answer.is_whole {
             self.answer.is_reset = true;
             out.effect(Effect::ResetStream);
@@ -96,33 +107,39 @@ impl Call {
     ) -> Flow {
         self.answer.is_whole |= end;
         // What is held back is shown again with what has come.
-        let chunk = match self.answer.is_kept {
-            true => chunk.get(core::mem::replace(&mut self.answer.seen, chunk.len())..).unwrap_or_default(),
-            false => chunk,
-        };
+        let seen = core::mem::take(&mut self.answer.seen);
+        let (before, chunk) = chunk.split_at_checked(seen).unwrap_or((chunk, &[]));
+        self.answer.come = self.answer.come.saturating_add(chunk.len() as u64);
         if self.awaits_refusal() {
             self.answer.refusal.read(chunk);
             return Flow::Continue;
         }
-        self.on_tick(out);
+        self.end_cut(out);
         self.make_room(env, chunk.len() as u64, out);
-        let Some(reader) = &mut self.answer.reader else { return Flow::Continue };
-        if let Passed::Replaced(bytes) = reader.push(chunk, end) {
-            out.effect(Effect::ReplaceResponseBody(chunk.len(), bytes));
-        }
-        let bound = reader.output_bound();
-        if self.answer.first_text.is_none() && reader.first_text_seen() {
-            self.answer.first_text = Some((env.clock)());
-        }
-        self.give_back(env, bound);
-        match (self.answer.is_kept, end) {
-            (false, _) => Flow::Continue,
-            (true, false) => Flow::Pause,
-            (true, true) => {
-                self.say_usage(out);
-                Flow::Continue
+        let mut shown = before.len().saturating_add(chunk.len());
+        if let Some(reader) = &mut self.answer.reader {
+            if let Passed::Replaced(bytes) = reader.push(chunk, end) {
+                let bytes = if before.is_empty() { bytes } else { [before, &bytes].concat() };
+                let size = core::mem::replace(&mut shown, bytes.len());
+                out.effect(Effect::ReplaceResponseBody(size, bytes));
             }
+            let bound = reader.output_bound();
+            if self.answer.first_text.is_none() && reader.first_text_seen() {
+                self.answer.first_text = Some((env.clock)());
+            }
+            self.give_back(env, bound);
         }
+        if self.answer.is_kept && end {
+            self.say_usage(out);
+        }
+        let flow = match self.answer.is_kept && !end {
+            true => Flow::Pause,
+            false => self.hold(env, shown, end, out),
+        };
+        if flow == Flow::Pause {
+            self.answer.seen = shown;
+        }
+        flow
     }
 
     /// An engine that does not know the word is not asked again.

@@ -40,6 +40,8 @@ pub(in crate::stream) struct CallHead {
     pub(super) is_bound: bool,
     /// Whether an answer in another coding would be welcome.
     pub(super) accepts_coding: bool,
+    /// Whether `X-Attach-Memory: off` keeps it out of memory.
+    pub(super) is_forgotten: bool,
 }
 
 impl CallHead {
@@ -92,6 +94,7 @@ impl CallHead {
             is_encoded: false,
             is_bound: route.forward_credential && head.has_signature,
             accepts_coding: false,
+            is_forgotten: false,
         };
         for (name, value) in pairs {
             match (name.len(), name.as_str()) {
@@ -105,6 +108,9 @@ impl CallHead {
                 (9, "signature") | (15, "signature-input") => this.is_bound = true,
                 (15, "accept-encoding") => {
                     this.accepts_coding |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
+                }
+                (15, _) if is_attach(name) && is_memory(name) => {
+                    this.is_forgotten |= value.trim_ascii().eq_ignore_ascii_case(b"off");
                 }
                 (12, "x-request-id") => this.request_id = label(value, MAX_REQUEST_ID_BYTES).into(),
                 (16, _) if is_attach(name) && name.eq_ignore_ascii_case("x-attach-project") => {
@@ -125,6 +131,11 @@ impl CallHead {
     pub(in crate::stream) fn bind(&mut self) {
         self.is_bound = true;
     }
+}
+
+/// Whether one of the gateway's own headers is `X-Attach-Memory`.
+fn is_memory(name: &str) -> bool {
+    name.get("x-attach-".len()..).is_some_and(|rest| rest.eq_ignore_ascii_case("memory"))
 }
 
 /// What the route says about tokens.

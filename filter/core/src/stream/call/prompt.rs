@@ -3,6 +3,7 @@
 use crate::llm::bpe::Encoding;
 use crate::llm::request::{PromptCounter, RequestReader, TextSink};
 use crate::llm::shape;
+use crate::mirror::transcript::Transcript;
 
 /// What a prompt costs.
 #[derive(Default)]
@@ -22,36 +23,63 @@ impl Prompt {
     }
 }
 
-/// Counts texts as they come, if they are to be counted.
-pub(super) struct Meter(Option<PromptCounter>);
+/// Counts texts as they come, if they are to be counted, and keeps them, if they are to be remembered.
+pub(super) struct Meter {
+    counter: Option<PromptCounter>,
+    transcript: Option<Transcript>,
+}
 
 impl Meter {
-    /// `None`: nothing is counted; the reader measures by itself.
-    pub(super) fn new(encoding: Option<Encoding>) -> Self {
-        Self(encoding.map(PromptCounter::new))
+    /// Without an encoding nothing is counted; the reader measures by itself.
+    pub(super) fn new(encoding: Option<Encoding>, transcript: Option<Transcript>) -> Self {
+        Self { counter: encoding.map(PromptCounter::new), transcript }
+    }
+
+    /// What was said.
+    pub(super) fn into_transcript(self) -> Option<Transcript> {
+        self.transcript
     }
 
     /// What it counts in.
     pub(super) fn encoding(&self) -> Option<Encoding> {
-        self.0.as_ref().map(PromptCounter::encoding)
+        self.counter.as_ref().map(PromptCounter::encoding)
     }
 
     /// What texts that have ended came to, in tokens.
     pub(super) fn tokens(&self) -> u64 {
-        self.0.as_ref().map_or(0, PromptCounter::tokens)
+        self.counter.as_ref().map_or(0, PromptCounter::tokens)
     }
 }
 
 impl TextSink for Meter {
     fn text(&mut self, piece: &[u8]) {
-        if let Some(counter) = &mut self.0 {
+        if let Some(counter) = &mut self.counter {
             counter.text(piece);
         }
     }
 
     fn end_text(&mut self) {
-        if let Some(counter) = &mut self.0 {
+        if let Some(counter) = &mut self.counter {
             counter.end_text();
+        }
+    }
+
+    fn said(&mut self, piece: &[u8]) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push(piece);
+        }
+    }
+
+    fn end_said(&mut self) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.end_text();
+        }
+    }
+
+    fn end_message(&mut self, by_model: bool) {
+        // What came before the model's last word was remembered when it was said.
+        if by_model && let Some(transcript) = &mut self.transcript {
+            transcript.clear();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::admission::READ_AT_ONCE;
 use super::head::{CallHead, Kind, route_tokens};
+use super::memory::Memory;
 use super::prompt::{self, Prompt};
 use super::{Answer, Call, refusal};
 use crate::clock::UnixMillis;
@@ -12,6 +13,7 @@ use crate::llm::edit::{self, CapEdit, Edits};
 use crate::llm::request::RequestFacts;
 use crate::llm::request::cap::CapField;
 use crate::llm::shape::Shape;
+use crate::mirror::transcript::Transcript;
 use crate::outbox::Room;
 use crate::policy::RoutePolicy;
 use crate::policy::accounting::{Accounting, Accounts, FailureMode, RouteTokens, UsageInjection};
@@ -44,6 +46,8 @@ pub(in crate::stream) struct Reserving {
     pub(super) most_output: Option<u64>,
     /// What control was asked.
     pub(super) operation: Option<u64>,
+    /// What the prompt says, if it is to be remembered.
+    pub(super) transcript: Option<Transcript>,
 }
 
 impl core::fmt::Debug for Reserving {
@@ -252,7 +256,9 @@ impl Reserving {
         if self.prompt.exact.is_some() {
             self.prompt.body = None;
         }
-        let Self { mut forwarding, assertion, route, head, room, facts, encoding, prompt, .. } = *self;
+        let Self {
+            mut forwarding, assertion, route, head, room, facts, encoding, prompt, transcript, ..
+        } = *self;
         let shape = facts.as_ref().map_or(Shape::Unknown, |facts| facts.shape);
         let flat = matches!(head.kind, Kind::Opaque).then_some(prompt.bound);
         forwarding.call = Some(Box::new(Call {
@@ -282,6 +288,7 @@ impl Reserving {
             grown: 0,
             last_step: None,
             answer: Answer::default(),
+            memory: transcript.map(|prompt| Box::new(Memory::new(prompt, forwarding.session))),
         }));
         Ok(forward(env, route, forwarding, assertion.as_deref(), out))
     }

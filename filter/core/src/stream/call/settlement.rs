@@ -7,6 +7,11 @@ use crate::meter::UsageRecord;
 use crate::meter::bounds::MAX_TOKENS;
 use crate::stream::{Effect, Env, Finished, Output};
 
+/// What is reserved or charged flatly may be larger than any record's receiver takes.
+pub(super) fn told(tokens: u64) -> u64 {
+    tokens.min(MAX_TOKENS)
+}
+
 impl Call {
     /// The stream is over, whoever ended it. The reservation is settled, once, and a record made.
     pub(in crate::stream) fn finish(mut self: Box<Self>, env: &mut Env<'_>, out: &mut dyn Output) {
@@ -14,17 +19,17 @@ impl Call {
             env.quota.abandon(operation);
         }
         let usage = self.usage();
+        let now = (env.clock)();
+        self.remember_at_end(env, &usage, now, out);
         let drift = self.drift();
         self.learn(out);
         if let Some(hold) = self.hold.take() {
             env.quota.settle(hold, usage.total(), env.now);
         }
-        let now = (env.clock)();
-        // What is reserved or charged flatly may be larger than any record's receiver takes.
-        let told = |tokens: u64| tokens.min(MAX_TOKENS);
         let identity = &self.identity;
         let record = UsageRecord {
-            id: String::new(),
+            // Without one the worker gives it.
+            id: self.memory.as_mut().and_then(|memory| memory.take_id()).unwrap_or_default(),
             at: self.started.0,
             user: identity.user().to_owned(),
             agent: identity.agent().map(str::to_owned),

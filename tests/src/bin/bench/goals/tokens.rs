@@ -88,7 +88,7 @@ pub(super) fn streams(streams: &Streams, line: &mut Line<'_>) {
 
 /// Memory of open streams.
 pub(super) fn open_streams(found: &OpenStreams, line: &mut Line<'_>) {
-    let OpenStreams { bare, attach, bytes } = found;
+    let OpenStreams { bare, attach, bytes, .. } = found;
     let each = |from: &Reading, to: &Reading, of: fn(&Reading) -> u64| {
         let grown = of(to) as f64 - of(from) as f64;
         Some(format!("{:+.1} KiB", grown / STREAMS as f64 / KIB))

@@ -1,8 +1,11 @@
 //! What the server answers to what.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::batch;
 use super::stream::{FIELD, Pace};
+use crate::texts::{self, Text};
 
 /// Where the bench asks how many records came.
 pub(super) const COUNT: &str = "/bench/records";
@@ -17,9 +20,11 @@ const CHAT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconte
     by then, and what is left to see is red. It is called Rayleigh scattering.\"},\"logprobs\":null,\
     \"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":148,\"completion_tokens\":52,\"total_tokens\":200}}";
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-const HEALTH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n\
-    {\"outbox\":0}";
+const HEALTH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 37\r\n\r\n\
+    {\"outbox\":0,\"memory\":{\"direct\":true}}";
 
+/// What is answered to whom asks for a text.
+static TEXTS: LazyLock<[String; 2]> = LazyLock::new(|| Text::ALL.map(Text::response));
 /// Usage records that came.
 static RECORDS: AtomicU64 = AtomicU64::new(0);
 
@@ -28,6 +33,7 @@ pub(super) struct Request<'a> {
     line: &'a [u8],
     body: &'a [u8],
     pace: Option<Pace>,
+    text: Option<Text>,
     /// Of its head and its body.
     pub(super) length: usize,
 }
@@ -45,19 +51,22 @@ pub(super) enum Answer {
 impl<'a> Request<'a> {
     /// The first request in `held`, if the whole of it is there.
     pub(super) fn parse(held: &'a [u8]) -> Option<Self> {
-        let (mut head, mut body, mut pace) = (0, 0, None);
+        let (mut head, mut body, mut pace, mut text) = (0, 0, None, None);
         for line in held.split_inclusive(|byte| *byte == b'\n') {
             head += line.len();
             if line == b"\r\n" {
                 let length = head + body;
                 let line = held.split(|byte| *byte == b'\r').next()?;
-                return Some(Self { line, body: held.get(head..length)?, pace, length });
+                return Some(Self { line, body: held.get(head..length)?, pace, text, length });
             }
             if let Some(value) = value(line, b"content-length:") {
                 body = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
             } else if let Some(value) = value(line, FIELD.as_bytes()) {
                 let value = value.strip_prefix(b":").unwrap_or(value);
                 pace = std::str::from_utf8(value).ok().and_then(Pace::parse);
+            } else if let Some(value) = value(line, texts::FIELD.as_bytes()) {
+                let value = value.strip_prefix(b":").unwrap_or(value);
+                text = std::str::from_utf8(value).ok().and_then(Text::parse);
             }
         }
         None
@@ -78,6 +87,8 @@ pub(super) fn to(request: &Request<'_>) -> Answer {
             Answer::Fixed(NO_CONTENT)
         }
         (_, Some(b"/internal/health"), _) => Answer::Fixed(HEALTH),
+        (_, Some(path), _) if path == batch::COUNT.as_bytes() => Answer::Text(batch::count()),
+        (_, Some(path), _) if batch::is_one(path) => Answer::Text(batch::to(path, request.body)),
         (_, Some(path), _) if path == COUNT.as_bytes() => {
             let count = RECORDS.load(Ordering::Relaxed).to_string();
             Answer::Text(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{count}", count.len()))
@@ -87,7 +98,11 @@ pub(super) fn to(request: &Request<'_>) -> Answer {
             let tells_usage = request.body.windows(asked.len()).any(|part| part == asked);
             Answer::Stream(Pace { tells_usage, ..pace })
         }
-        (Some(b"POST"), ..) => Answer::Fixed(CHAT),
+        (Some(b"POST"), ..) => match (request.text, &*TEXTS) {
+            (Some(Text::Plain), [plain, _]) => Answer::Fixed(plain.as_bytes()),
+            (Some(Text::Secret), [_, secret]) => Answer::Fixed(secret.as_bytes()),
+            (None, _) => Answer::Fixed(CHAT),
+        },
         _ => Answer::Fixed(LIST),
     }
 }
@@ -136,6 +151,15 @@ mod tests {
             b"POST / HTTP/1.1\r\nx-bench-stream: 1 2 3\r\ncontent-length: 22\r\n\r\n{\"include_usage\":true}";
         assert!(of(asked).unwrap().tells_usage);
         assert!(of(b"POST / HTTP/1.1\r\n\r\n").is_none());
+    }
+
+    #[test]
+    fn an_answer_has_the_text_that_is_asked_for() {
+        let request = Text::Secret.request("A: b", "");
+        let Answer::Fixed(answer) = to(&Request::parse(&request).unwrap()) else {
+            panic!("not a fixed answer")
+        };
+        assert_eq!(answer, Text::Secret.response().as_bytes());
     }
 
     #[test]
