@@ -85,7 +85,7 @@ async fn what_waits_is_forgotten_and_ages_as_what_lies_there() {
     assert_eq!((none, waiting().await), (Ok(0), 6), "no session has such a name");
     for (session, left) in [
         (Some(SessionFilter::Whole("0".repeat(64))), 6),
-        (Some(SessionFilter::Beginning(SESSION[..16].to_owned())), 1),
+        (Some(SessionFilter::Beginning(SESSION.chars().take(16).collect())), 1),
     ] {
         // The backend is not there to forget.
         assert!(matches!(memory.forget("alice".to_owned(), session).await, Err(Error::Unavailable(_))));

@@ -2,7 +2,7 @@
 
 use attach_core::mirror::CLASS;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::backend::Error;
 use super::http::{Answer, Http, WRITE};
@@ -72,26 +72,28 @@ impl Property {
     }
 
     fn json(self, vectorizer: Option<&str>) -> Value {
-        let mut property = json!({ "name": self.name, "dataType": [self.data_type()] });
         let (filtered, searched) = match self.kind {
-            Kind::Date => (true, false),
-            Kind::Name => (true, false),
+            Kind::Date | Kind::Name => (true, false),
             Kind::Words => (false, true),
             Kind::Int | Kind::Boolean => (false, false),
         };
-        property["indexFilterable"] = filtered.into();
-        property["indexSearchable"] = searched.into();
+        let mut property = Map::new();
+        let mut set = |name: &str, value: Value| property.insert(name.to_owned(), value);
+        set("name", self.name.into());
+        set("dataType", json!([self.data_type()]));
+        set("indexFilterable", filtered.into());
+        set("indexSearchable", searched.into());
         match self.kind {
-            Kind::Date => property["indexRangeFilters"] = true.into(),
-            Kind::Name => property["tokenization"] = "field".into(),
-            Kind::Words => property["tokenization"] = "word".into(),
+            Kind::Date => drop(set("indexRangeFilters", true.into())),
+            Kind::Name => drop(set("tokenization", "field".into())),
+            Kind::Words => drop(set("tokenization", "word".into())),
             Kind::Int | Kind::Boolean => {}
         }
         // Of a name there is nothing to understand.
         if let Some(vectorizer) = vectorizer.filter(|name| *name != "none" && self.kind != Kind::Words) {
-            property["moduleConfig"] = json!({ vectorizer: { "skip": true } });
+            set("moduleConfig", json!({ vectorizer: { "skip": true } }));
         }
-        property
+        Value::Object(property)
     }
 }
 
@@ -112,8 +114,8 @@ fn class(vectorizer: Option<&str>, tenants: bool) -> Value {
         },
     });
     // Without one, Weaviate's own DEFAULT_VECTORIZER_MODULE holds.
-    if let Some(vectorizer) = vectorizer {
-        class["vectorizer"] = vectorizer.into();
+    if let (Some(vectorizer), Some(class)) = (vectorizer, class.as_object_mut()) {
+        class.insert("vectorizer".to_owned(), vectorizer.into());
     }
     class
 }

@@ -139,8 +139,8 @@ fn free_ports() -> [u16; 7] {
     let number = |held: &(TcpListener, UdpSocket)| held.0.local_addr().unwrap().port();
     loop {
         let held: Vec<_> = std::iter::repeat_with(|| hold(0)).flatten().take(6).collect();
-        let numbers: Vec<u16> = held.iter().map(number).collect();
-        let [http, grpc, gossip, raft, rpc, profiling] = numbers[..] else { unreachable!() };
+        let numbers = std::array::from_fn(|at| held.get(at).map_or(0, number));
+        let [http, grpc, gossip, raft, rpc, profiling]: [u16; 6] = numbers;
         if let Some(_data) = gossip.checked_add(1).and_then(hold) {
             return [http, grpc, gossip, gossip + 1, raft, rpc, profiling];
         }
