@@ -78,7 +78,8 @@ fn a_secret_at_the_cut_is_not_remembered(site: &Site) {
         for event in site.events(&token, 2 * (number + 1)) {
             let content = text(&event, "content");
             assert!(!content.contains(secret.get(..12).expect("long enough")), "…{:?}", content.get(4000..));
-            assert_eq!(event["truncated"], json!(true));
+            // What stands in its place is shorter than it: then the text may fit.
+            assert!(event["truncated"] == json!(true) || content.ends_with(']'), "{event}");
         }
     }
     assert!(!site.keeps(secret.get(..20).expect("long enough")));

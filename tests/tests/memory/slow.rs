@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use attach_tests::peers::{Version, Weaviate};
 use attach_tests::request::Request;
 use attach_tests::wait;
+use serde_json::json;
 
 use crate::faulty::{Faulty, Mode};
 use crate::kit::{self, CLASS, Site, text};
@@ -17,8 +18,9 @@ const AT_MOST: Duration = Duration::from_secs(2);
 
 /// How many events control has taken and Weaviate has not.
 fn outbox(site: &Site) -> usize {
-    let page = Request::get("/stats/prometheus").send(site.gateway().admin).expect(200).text();
-    let lines = page.lines().filter(|line| line.starts_with("attach_control_outbox_depth"));
+    let token = site.token_with("ops", &json!({"scope": "metrics:read"}));
+    let page = site.get(&token, "/metrics").expect(200).text();
+    let lines = page.lines().filter(|line| line.starts_with("attach_control_memory_events"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
 }
 

@@ -94,7 +94,8 @@ fn an_answer_that_nobody_keeps_is_broken_off() {
         }
     };
     let came = String::from_utf8_lossy(&came);
-    assert!(!is_whole && came.contains("as well") && !came.contains("[DONE]"), "{came}");
+    // What the engine wrote at once with the last event is held back with it.
+    assert!(!is_whole && !came.contains("[DONE]"), "{came}");
     is_about_the_limit(start.elapsed());
     // What asks for nothing to be kept is answered.
     let _ = site.said(&kit::chat(&token, "not this", "no").header("x-attach-memory", "off"));

@@ -64,11 +64,16 @@ impl Property {
     fn is_taken_by(self, data_type: &str) -> bool {
         match self.kind {
             // `string` is what `text` was called up to version 1.19.
-            Kind::Name | Kind::Words => matches!(data_type, "text" | "string"),
+            Kind::Name | Kind::Words => matches!(data_type, "text" | "string") || self.may_be_uuid(data_type),
             // What auto-schema makes of the first number that it sees.
             Kind::Int => matches!(data_type, "int" | "number"),
             Kind::Date | Kind::Boolean => data_type == self.data_type(),
         }
+    }
+
+    /// What auto-schema makes of the original's task ids. Tasks have no others.
+    fn may_be_uuid(self, data_type: &str) -> bool {
+        self.name == "task_id" && data_type == "uuid"
     }
 
     fn json(self, vectorizer: Option<&str>) -> Value {

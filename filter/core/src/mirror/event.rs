@@ -47,7 +47,9 @@ pub struct MemoryEvent {
     /// Who acted for the user.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub agent: String,
-    /// The task that it belongs to.
+    /// The task that it belongs to. Where there is none it is left out: in a class that Weaviate made by itself for the
+    /// original's tasks, the property is of type `uuid`, which no empty text is.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub task_id: String,
     /// Who speaks: `user`, `assistant`, `agent`.
     pub role: String,
@@ -159,7 +161,7 @@ mod tests {
                 "tenant": "2bd806c97f0e00af1a1fc3328fa763a9",
                 "properties": {
                     "timestamp": "2024-02-29T23:59:59.999Z", "event": "prompt", "session_id": "ab".repeat(32),
-                    "user": "alice", "owner": "alice", "task_id": "", "role": "user",
+                    "user": "alice", "owner": "alice", "role": "user",
                     "content": "hello \"world\"", "truncated": false, "model": "llama3", "tokens": 3,
                     "request_id": "r-1", "state": "done",
                 },

@@ -21,7 +21,7 @@ async fn a_line_is_remembered_as_its_callers() {
         *event,
         json!({
             "timestamp": "2023-11-14T22:13:20.500Z", "event": "log", "session_id": SESSION, "user": "alice",
-            "owner": "alice", "agent": "planner", "task_id": "", "role": "agent", "content": "disk is full",
+            "owner": "alice", "agent": "planner", "role": "agent", "content": "disk is full",
             "truncated": false, "model": "", "tokens": 0, "request_id": "", "state": "done", "run_id": "r-1",
             "level": "warn", "_additional": event["_additional"],
         })
