@@ -72,7 +72,7 @@ impl Embedded {
     pub(super) async fn put(&self, records: Vec<Record>) -> Result<Vec<Rejected>, Error> {
         let (mut ready, rejected) = tokio::task::spawn_blocking(move || row::ready(records))
             .await
-            .map_err(|_| store::Error::Broken)?;
+            .map_err(|_| Error::from(store::Error::Broken))?;
         while !ready.is_empty() {
             let rest = ready.split_off(ready.len().min(GROUP));
             self.write(move |connection| row::put(connection, &ready)).await?;
