@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use attach_tests::peers::{Version, Weaviate};
-use attach_tests::request::Request;
 use attach_tests::wait;
 use serde_json::json;
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use attach_core::mirror::tenant_of;
 use attach_tests::peers::Weaviate;
 use attach_tests::request::Request;
-use attach_tests::wait;
 use serde_json::{Value, json};
 
 use crate::kit::{self, Backend, CLASS, Site, WEAVIATES, contents, text};
