@@ -25,8 +25,9 @@ mod queue;
 mod receiver;
 mod state;
 
-/// The most that is kept, in bytes; the rest of the [pool](super::pool::MAX_BYTES) is left to open streams.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The most that is kept, in bytes: all of the [pool](super::pool::MAX_BYTES), of which what open streams have is their
+/// events' when they end.
+pub const MAX_BYTES: usize = super::pool::MAX_BYTES;
 /// How long a call to Weaviate may take: control can still be told then, while somebody waits.
 pub const WEAVIATE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a call to control may take.

@@ -7,6 +7,10 @@ use std::rc::Rc;
 /// The most that all of it takes, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The most that may be taken when a text of an open stream grows, in bytes. The rest is left for what is made of such
+/// texts when their streams end: they are larger once they are written, and may all end at once.
+pub const OPEN_BYTES: usize = 6 * 1024 * 1024;
+
 /// One worker's; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
@@ -44,8 +48,18 @@ impl Share {
     /// Takes so much more, in bytes; `false`, and nothing is taken, where there is not that much.
     #[must_use]
     pub fn grow(&mut self, by: usize) -> bool {
+        self.grow_within(by, MAX_BYTES)
+    }
+
+    /// The same for a text of an open stream, which may take no more than [`OPEN_BYTES`] with all else.
+    #[must_use]
+    pub fn grow_open(&mut self, by: usize) -> bool {
+        self.grow_within(by, OPEN_BYTES)
+    }
+
+    fn grow_within(&mut self, by: usize, most: usize) -> bool {
         let after = self.taken.get().saturating_add(by);
-        let fits = after <= MAX_BYTES;
+        let fits = after <= most;
         if fits {
             self.taken.set(after);
             self.bytes = self.bytes.saturating_add(by);
@@ -89,5 +103,7 @@ mod tests {
         assert_eq!((one.bytes(), pool.taken()), (15, 15));
         drop(one);
         assert_eq!(pool.taken(), 0);
+        let mut open = pool.share();
+        assert!(open.grow_open(OPEN_BYTES) && !open.grow_open(1) && open.grow(1));
     }
 }

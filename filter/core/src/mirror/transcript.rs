@@ -211,7 +211,7 @@ impl Text {
         let have = self.share.bytes();
         let ample = have.saturating_mul(2).max(FIRST).min(most).max(wanted);
         let more = |to: usize| to.saturating_sub(have);
-        if self.share.grow(more(ample)) || self.share.grow(more(wanted)) {
+        if self.share.grow_open(more(ample)) || self.share.grow_open(more(wanted)) {
             self.bytes.reserve_exact(self.share.bytes().saturating_sub(self.bytes.len()));
         }
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::mirror::pool::MAX_BYTES;
+use crate::mirror::pool::{MAX_BYTES, OPEN_BYTES};
 use crate::redact::Rules;
 
 fn redactor() -> Redactor {
@@ -86,7 +86,7 @@ fn no_cut_goes_through_a_character() {
 fn without_memory_texts_are_cut_and_nothing_is_taken_beyond_it() {
     let pool = Pool::default();
     let mut other = pool.share();
-    assert!(other.grow(MAX_BYTES - 1500));
+    assert!(other.grow(OPEN_BYTES - 1500));
     let mut prompt = Transcript::new(&pool, 65_536);
     prompt.push(&[b'a'; 1200]);
     prompt.push(&[b'b'; 1200]);
@@ -103,7 +103,7 @@ proptest! {
     fn no_text_takes_more_than_it_may_and_all_of_it_comes_back(
         pieces in prop::collection::vec((0..20_u32, 0..3_u32, "\\PC{0,300}"), 0..60),
         max in 16..2000_usize,
-        taken in prop_oneof![Just(0), (MAX_BYTES - 4000)..=MAX_BYTES],
+        taken in prop_oneof![Just(0), (OPEN_BYTES - 4000)..=MAX_BYTES],
     ) {
         let pool = Pool::default();
         let mut other = pool.share();
