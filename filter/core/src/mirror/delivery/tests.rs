@@ -200,7 +200,7 @@ fn there_is_never_more_than_8_mib_and_what_does_not_fit_is_counted() {
         assert!(pool.taken() <= MAX_BYTES);
     }
     // Written, each is six times as large.
-    assert_eq!(taken, MAX_BYTES / 60_500);
+    assert!((MAX_BYTES / 61_000..=MAX_BYTES / 60_000).contains(&taken), "{taken}");
     let before = pool.taken();
     assert_eq!(wait_for(&delivery, &pool, &["small"], 1), None, "there is room for a smaller one");
     assert!(pool.taken() > before);
