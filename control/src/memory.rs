@@ -12,9 +12,11 @@ pub mod docs;
 pub mod embedded;
 pub mod embedding;
 pub mod logs;
+pub mod mem_id;
 mod open;
 pub mod outbox;
 pub mod shares;
+pub mod terms;
 mod upkeep;
 pub mod weaviate;
 
@@ -29,9 +31,11 @@ use crate::clock::unix_now_millis;
 use crate::outbox::{Kind, Outbox};
 use crate::store;
 
-pub use backend::{Backend, Error, Page, Reach, Record, Rejected, SessionFilter, Stored};
+pub use backend::Backend;
 pub use embedding::Embedder;
+pub use mem_id::MemId;
 pub use open::{EmbedBy, OpenError};
+pub use terms::{Error, Page, Reach, Record, Rejected, SessionFilter, Stored};
 pub use upkeep::Running;
 
 /// How long forgetting waits for a batch that is under way.

@@ -6,12 +6,13 @@
 
 use attach_core::clock::UnixMillis;
 use attach_core::clock::date::Rfc3339;
-use attach_core::crypto::{sha256_hex, to_hex};
+use attach_core::crypto::sha256_hex;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::{Serialize, Serializer};
 
 use std::path::Path;
 
+use super::mem_id::MemId;
 use super::shares::{self, Shares};
 use crate::store::{self, OpenError, Schema, Store, rusqlite};
 
@@ -33,35 +34,6 @@ const MAX_ROWS: u64 = 100_000;
 const MAX_OWNED: u64 = 1024 * 1024 * 1024;
 /// The most versions in a line.
 const MAX_VERSION: u32 = 10_000;
-
-/// A document's name: 128 random bits, 32 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MemId(String);
-
-impl MemId {
-    /// A new one.
-    ///
-    /// # Errors
-    /// There are no random numbers.
-    pub fn random() -> Result<Self, Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
-        Ok(Self(to_hex(&bytes)))
-    }
-
-    /// Reads one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
-        (text.len() == 32 && text.bytes().all(digits)).then(|| Self(text.to_owned()))
-    }
-
-    /// Its digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Who reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,7 +198,7 @@ impl Documents {
     /// # Errors
     /// See [`Error`]; nothing was kept. After a store's error nobody can tell.
     pub async fn write(&self, draft: Draft, now: UnixMillis) -> Result<Version, Error> {
-        let mem_id = MemId::random()?;
+        let mem_id = MemId::random().ok_or(Error::Randomness)?;
         let digits = sha256_hex(&[draft.content.as_bytes()]);
         let sha256: String = digits.into_iter().map(char::from).collect();
         self.store.write(move |connection| write(connection, mem_id, sha256, &draft, now)).await
@@ -330,9 +302,9 @@ struct Found {
 
 fn row_of(row: &Row<'_>) -> Result<Found, rusqlite::Error> {
     let version = Version {
-        mem_id: MemId(row.get(0)?),
+        mem_id: MemId::stored(row.get(0)?),
         version: row.get(1)?,
-        parent: row.get::<_, Option<String>>(2)?.map(MemId),
+        parent: row.get::<_, Option<String>>(2)?.map(MemId::stored),
         sha256: row.get(3)?,
         bytes: row.get(4)?,
         title: row.get(5)?,

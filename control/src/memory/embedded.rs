@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use attach_core::clock::UnixMillis;
 
-use super::backend::{Error, Page, Reach, Record, Rejected, SessionFilter, Stored};
+use super::terms::{Error, Page, Reach, Record, Rejected, SessionFilter, Stored};
 use crate::store::{self, OpenError, Schema, Store};
 
 mod forget;

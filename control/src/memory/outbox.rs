@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use attach_core::mirror::Object;
 
-use super::backend::{Backend, Error, Record, Rejected, SessionFilter};
+use super::backend::Backend;
 use super::embedding::Failure;
+use super::terms::{Error, Record, Rejected, SessionFilter};
 use super::{Inner, KIND};
 use crate::clock::unix_now_millis;
 use crate::outbox::{self, Batch, Entry, Event, Limit, Outbox, Receive, Verdict};

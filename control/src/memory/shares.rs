@@ -3,7 +3,7 @@
 use attach_core::clock::UnixMillis;
 use rusqlite::Connection;
 
-use super::docs::MemId;
+use super::mem_id::MemId;
 use crate::store::{Store, rusqlite};
 
 /// The most parties of one call.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use attach_core::clock::UnixMillis;
 use tokio::task::JoinHandle;
 
-use super::backend::{Backend, Error};
+use super::backend::Backend;
 use super::outbox::Receiver;
+use super::terms::Error;
 use super::{KIND, Memory};
 use crate::clock::unix_now_millis;
 use crate::outbox::{self, Delivery, Pace};

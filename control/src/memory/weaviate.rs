@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::backend::{Error, Reach};
+use super::terms::{Error, Reach};
 use crate::settings::Secret;
 
 mod erase;

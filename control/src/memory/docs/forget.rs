@@ -5,8 +5,9 @@ use std::time::Duration;
 use attach_core::clock::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{Documents, Error, MemId};
+use super::{Documents, Error};
 use crate::clock::unix_now_millis;
+use crate::memory::MemId;
 use crate::store::rusqlite;
 
 /// How many versions go at once when they are old: nobody waits for a long transaction.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::list::rows_of_session;
 use super::row::{self, rows_of};
-use crate::memory::backend::SessionFilter;
+use crate::memory::terms::SessionFilter;
 use crate::store::{self, rusqlite};
 
 /// How many events go at once.

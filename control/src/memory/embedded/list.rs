@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::row::{self, COLUMNS, stored};
-use crate::memory::backend::{Page, Reach, SessionFilter, Stored};
+use crate::memory::terms::{Page, Reach, SessionFilter, Stored};
 use crate::store::{self, rusqlite};
 
 /// The most events of a page.

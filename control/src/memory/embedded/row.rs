@@ -8,7 +8,7 @@ use attach_core::mirror::{CLASS, MemoryEvent, Object};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::words;
-use crate::memory::backend::{Record, Rejected, Stored};
+use crate::memory::terms::{Record, Rejected, Stored};
 use crate::store::{self, rusqlite};
 
 /// The longest text, in bytes.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Rows};
 
 use super::row::{self, COLUMNS, rows_of, stored};
 use super::{fuse, words};
-use crate::memory::backend::{Reach, Stored};
+use crate::memory::terms::{Reach, Stored};
 use crate::store::{self, rusqlite};
 
 /// The most events of an answer.

@@ -6,10 +6,10 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::backend::{Error, Reach, SessionFilter};
 use super::Weaviate;
 use super::graphql::Where;
 use super::http::{READ, WRITE};
+use crate::memory::terms::{Error, Reach, SessionFilter};
 
 /// The most rounds of one erasure, of ten thousand events each unless Weaviate is set to fewer.
 const ROUNDS: usize = 10_000;

@@ -10,7 +10,7 @@ use attach_core::clock::date::{LAST_MILLISECOND, Rfc3339};
 use attach_core::mirror::CLASS;
 use serde_json::{Value, json};
 
-use super::super::backend::SessionFilter;
+use crate::memory::terms::SessionFilter;
 
 /// The most events that Weaviate gives at once (its `QUERY_MAXIMUM_RESULTS`).
 pub(super) const MOST: usize = 10_000;

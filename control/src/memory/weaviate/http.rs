@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde::Serialize;
 use url::Url;
 
-use super::super::backend::Error;
 use crate::discover::engine::below;
 use crate::fetch;
+use crate::memory::terms::Error;
 use crate::settings::Secret;
 
 /// The longest answer that is read, in bytes: a page of long events, or a batch that is repeated whole.

@@ -7,9 +7,9 @@ use attach_core::mirror::{BATCH_PATH, MemoryEvent};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::super::backend::{Error, Reach, Record, Rejected};
 use super::Weaviate;
 use super::http::{WRITE, harmless};
+use crate::memory::terms::{Error, Reach, Record, Rejected};
 
 /// The most objects of one request.
 const OBJECTS: usize = 500;

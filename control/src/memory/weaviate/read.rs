@@ -7,12 +7,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::super::backend::{Error, Page, Reach, Stored};
 use super::super::is_uuid;
 use super::Weaviate;
 use super::graphql::{Get, MOST, Order, Where};
 use super::http::{READ, harmless};
 use crate::clock::unix_now_millis;
+use crate::memory::terms::{Error, Page, Reach, Stored};
 
 /// The most tenants that are asked for one answer.
 const MAX_TENANTS: usize = 1000;

@@ -4,8 +4,8 @@ use attach_core::mirror::CLASS;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::super::backend::Error;
 use super::http::{Answer, Http, WRITE};
+use crate::memory::terms::Error;
 
 /// A property of the class.
 #[derive(Clone, Copy, Debug)]

@@ -13,9 +13,9 @@ use attach_core::mirror::{MemoryEvent, Object};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::backend::{Error, Page, Reach, Record, SessionFilter, Stored};
 use super::*;
 use crate::fetch;
+use crate::memory::terms::{Error, Page, Reach, Record, SessionFilter, Stored};
 use crate::supervise::tests::Folder;
 
 /// What the program is named by.

@@ -13,7 +13,8 @@ use super::keys::retry_key;
 use super::parameters::{Asked, Parameters, cursor};
 use super::{Desk, READ_ALL, Refusal};
 use crate::clock::unix_now_millis;
-use crate::memory::docs::{Draft, MAX_CONTENT, MemId, Past, Reader};
+use crate::memory::MemId;
+use crate::memory::docs::{Draft, MAX_CONTENT, Past, Reader};
 use crate::serve::reply;
 use crate::trust::Caller;
 

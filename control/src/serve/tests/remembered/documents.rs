@@ -3,7 +3,7 @@
 use attach_core::clock::UnixMillis;
 
 use super::*;
-use crate::memory::docs::MemId;
+use crate::memory::MemId;
 
 async fn write(state: &State, asker: Asker<'_>, body: &Value) -> Value {
     let (status, answer) = ask(state, asker, "POST", "/mem/docs", &body.to_string()).await;
