@@ -1,8 +1,8 @@
 //! Secrets and personal data, taken out of text before it leaves the VM.
 //!
 //! What is found is replaced by `[REDACTED:kind]`. The kinds that are always looked for are recognised by hand
-//! ([`scan`]): a byte-class prefilter skips what cannot belong to any of them, and a check of each kind decides.
-//! The operator's own patterns are one automaton of the `regex` crate's ([`custom`]), which is run only if there are
+//! (`scan`): a byte-class prefilter skips what cannot belong to any of them, and a check of each kind decides.
+//! The operator's own patterns are one automaton of the `regex` crate's (`custom`), which is run only if there are
 //! any. Both take linear time whatever the text.
 
 mod custom;
