@@ -309,6 +309,8 @@ impl RootContext for Root {
         worker.look_after_limits();
         self.retired.retain(|old| {
             old.set_now(now);
+            // Its streams have deadlines still: an answer that waits for memory is not held back for ever.
+            old.wake();
             old.look_after_limits();
             let is_alone = Rc::strong_count(old) == 1;
             if is_alone {

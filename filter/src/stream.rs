@@ -89,6 +89,15 @@ impl HttpContext for Stream {
         }
     }
 
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        match &self.worker {
+            Some(worker) if self.reads_response() => {
+                worker.drive(self.context, &self.machine, Input::ResponseTrailers)
+            }
+            _ => Action::Continue,
+        }
+    }
+
     /// Before the access log is written, which may print what a call has cost.
     fn on_log(&mut self) {
         self.close();

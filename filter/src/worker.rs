@@ -188,7 +188,8 @@ impl Worker {
     pub(crate) fn drive(&self, context: u32, machine: &SharedMachine, input: Input<'_>) -> Action {
         let is_callback =
             matches!(input, Input::RequestHeaders(..) | Input::RequestBody(..) | Input::RequestTrailers(_));
-        let is_response = matches!(input, Input::ResponseHeaders(..) | Input::ResponseBody(..));
+        let is_response =
+            matches!(input, Input::ResponseHeaders(..) | Input::ResponseBody(..) | Input::ResponseTrailers);
         let (mut flow, mut output) = self.step(context, machine, input);
         if let Some(question) = output.question.take()
             && !self.ask(context, machine, &question)

@@ -142,6 +142,8 @@ mod tests {
                     "tenant",
                     "x-attach-",
                     "x-attach-user",
+                    "x-attach-scopes",
+                    "x-attach-spaces",
                     "x-attach-control-secret",
                     "X-Attach-Tenant",
                     "x-attach-a_b",

@@ -385,6 +385,10 @@ impl Stream {
                 let flow = call.on_body(env, chunk, end, out);
                 Ok((Self::Responding(Some(call)), flow))
             }
+            (Self::Responding(Some(mut call)), Input::ResponseTrailers) => {
+                let flow = call.on_trailers(env, out);
+                Ok((Self::Responding(Some(call)), flow))
+            }
             (Self::Responding(Some(mut call)), Input::Tick) => {
                 call.on_tick(env, out);
                 Ok((Self::Responding(Some(call)), Flow::Continue))
@@ -434,6 +438,7 @@ impl Stream {
                 | Input::Answer(_)
                 | Input::ResponseHeaders(..)
                 | Input::ResponseBody(..)
+                | Input::ResponseTrailers
                 | Input::RequestBody(..),
             ) => Ok((stream, Flow::Continue)),
         }

@@ -164,6 +164,7 @@ impl Weaviate {
         for one in &taken {
             by_id.insert(&one.id, &one.result);
         }
+        let some_taken = taken.iter().any(|one| one.result.status == "SUCCESS");
         let mut rejected = Vec::new();
         for record in records {
             let id = record.object.id.as_str();
@@ -179,6 +180,10 @@ impl Weaviate {
             let said = messages.map(|message| message.message.as_str()).next().unwrap_or("no reason");
             let error = harmless(said);
             match fault(said) {
+                // Whoever makes vectors is there, and will not take this one: it must not hold up the others.
+                Fault::Passing if some_taken && is_unfit(said) => {
+                    rejected.push((Fault::Object, Rejected { id: id.to_owned(), error }));
+                }
                 // All of it goes again: what was taken is overwritten with the same.
                 Fault::Passing => return Err(Error::Unavailable(format!("Weaviate: {error}"))),
                 Fault::Class => return Err(self.lost_class(&error)),
@@ -235,6 +240,15 @@ fn fault(said: &str) -> Fault {
     } else {
         Fault::Object
     }
+}
+
+/// Whether whoever makes vectors for Weaviate says that it is the text's fault. A wrong setting may be told in the same
+/// way: it is the text's only where others of the same batch were taken.
+fn is_unfit(said: &str) -> bool {
+    let said = harmless(said).to_lowercase();
+    ["400", "413", "422"].iter().any(|status| {
+        said.contains(&format!("with status: {status}")) || said.contains(&format!("with status {status}"))
+    })
 }
 
 #[cfg(test)]

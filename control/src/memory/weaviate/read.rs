@@ -40,7 +40,7 @@ impl Weaviate {
         let windows = if is_narrow || reach == Reach::Everyone { &[][..] } else { &WINDOWS[..] };
         let newest = before.map_or_else(unix_now_millis, |(at, _)| at.0);
         let order = |mut found: Vec<Stored>| {
-            found.sort_by(|a, b| (b.event.timestamp, &b.id).cmp(&(a.event.timestamp, &a.id)));
+            found.sort_by(newer);
             found.truncate(limit);
             found
         };
@@ -112,7 +112,7 @@ impl Weaviate {
         Ok(None)
     }
 
-    /// Asks where events within reach lie; from several tenants the answers stand in a row.
+    /// Asks where events within reach lie; of several tenants' the first that are asked for.
     async fn ask(
         &self,
         reach: &Reach,
@@ -143,20 +143,19 @@ impl Weaviate {
             filter: filter.clone(),
             order: order.clone(),
         });
-        let answers: Vec<Vec<Stored>> =
-            stream::iter(gets.map(|get| self.one(get))).buffered(AT_ONCE).try_collect().await?;
-        let mut found = Vec::new();
-        let mut answers: Vec<_> = answers.into_iter().map(Vec::into_iter).collect();
-        // In turns: the best of each, then the second of each.
-        while found.len() < limit || order == Order::Newest {
-            let before = found.len();
-            found.extend(
-                answers.iter_mut().filter_map(Iterator::next).filter(|stored| is_within(reach, stored)),
-            );
-            if answers.iter().all(|answer| answer.len() == 0) || found.len() == before && answers.is_empty() {
-                break;
+        let mut answers = stream::iter(gets.map(|get| self.one(get))).buffered(AT_ONCE);
+        // With its place in its own answer. Of a thousand tenants' pages no more than one is kept.
+        let mut found: Vec<(usize, Stored)> = Vec::new();
+        while let Some(answer) = answers.try_next().await? {
+            found.extend(answer.into_iter().filter(|stored| is_within(reach, stored)).enumerate());
+            match order {
+                Order::Newest => found.sort_by(|(_, a), (_, b)| newer(a, b)),
+                // In turns: the best of each, then the second of each.
+                Order::Words(_) | Order::Hybrid(..) => found.sort_by_key(|(place, _)| *place),
             }
+            found.truncate(limit);
         }
+        let found = found.into_iter().map(|(_, stored)| stored).collect();
         Ok(found)
     }
 
@@ -213,6 +212,11 @@ impl Weaviate {
         }
         Err(Error::Refused(format!("Weaviate: {reason}")))
     }
+}
+
+/// The order of a page.
+fn newer(a: &Stored, b: &Stored) -> core::cmp::Ordering {
+    (b.event.timestamp, &b.id).cmp(&(a.event.timestamp, &a.id))
 }
 
 /// Weaviate compares what it has made of a name; here it is the name itself that counts.

@@ -115,10 +115,13 @@ fn mapped(claims: &Members) -> Result<Vec<MappedClaim>, Refusal> {
 /// Whether a claim may travel in that header: one that is removed from every request, and not the gateway's.
 #[must_use]
 pub fn is_mapped_header(name: &str) -> bool {
-    const OWN: [&str; 9] = [
+    const OWN: [&str; 11] = [
         "user",
         "session",
         "agent",
+        // Control takes rights from these.
+        "scopes",
+        "spaces",
         "assertion",
         "control-secret",
         "denied",

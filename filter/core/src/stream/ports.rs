@@ -29,6 +29,8 @@ pub enum Input<'a> {
     ResponseHeaders(&'a Pairs, bool),
     /// More of the response's body is there, and whether that is all.
     ResponseBody(&'a [u8], bool),
+    /// The response's trailers are there: its body is whole, and no other sign says so.
+    ResponseTrailers,
 }
 
 /// An answer to a [`Effect::Ask`].

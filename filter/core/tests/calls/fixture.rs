@@ -375,6 +375,15 @@ impl Worker {
         }
     }
 
+    /// Its trailers: a host that is not told to wait lets go with them what it holds.
+    pub(crate) fn response_trailers(&mut self, call: &mut Call) {
+        let flow = self.step(call, Input::ResponseTrailers);
+        call.is_held = flow == Flow::Pause;
+        if flow == Flow::Continue {
+            call.got.append(&mut call.kept);
+        }
+    }
+
     /// Memory has the call, or has not.
     pub(crate) fn remembered(&mut self, call: &mut Call, kept: bool) {
         let (_, done) = self.run(call, |machine, env, out| {

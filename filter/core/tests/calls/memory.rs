@@ -429,3 +429,16 @@ fn a_body_that_cannot_be_read_is_remembered_as_far_as_it_can() {
     let event = &objects[0].properties;
     assert!(event.content.starts_with("hi") && event.truncated);
 }
+
+#[test]
+fn what_stands_in_a_models_place_is_redacted_too() {
+    let mut worker = remembering(&json!({}));
+    let key = ["sk-ant-", "api03-abcdefghij0123456789"].concat();
+    let body = json!({"model": key, "messages": [{"role": "user", "content": "hi"}]});
+    let mut call = worker.send(CHAT, &body);
+    worker.respond(&mut call, 200, JSON, br#"{"choices":[{"message":{"content":"yes"}}]}"#);
+    worker.close(&mut call);
+    let objects = told(&mut call);
+    assert_eq!(objects.len(), 2);
+    assert!(objects.iter().all(|object| object.properties.model == "[REDACTED:anthropic-key]"));
+}

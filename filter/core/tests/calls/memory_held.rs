@@ -76,6 +76,35 @@ fn the_end_of_every_format_waits_for_memory_however_it_is_cut() {
 }
 
 #[test]
+fn trailers_let_nothing_go_that_memory_does_not_have() {
+    let all = event("yes") + "data: [DONE]\n\n";
+    // The last event came before them, or was never there.
+    for body in [all, event("yes")] {
+        for kept in [true, false] {
+            let mut worker = strict();
+            let mut call = open(&mut worker, CHAT, SSE);
+            worker.chunk(&mut call, body.as_bytes(), false);
+            worker.response_trailers(&mut call);
+            assert!(call.is_held && call.machine.is_waiting() && has_told(&call));
+            worker.remembered(&mut call, kept);
+            assert_eq!((call.is_held, call.was_reset()), (!kept, !kept));
+            assert!(!call.machine.is_waiting() && (!kept || call.got() == body));
+            worker.close(&mut call);
+            let objects = told(&mut call);
+            assert_eq!(objects.len(), 2);
+            assert!(objects.iter().all(|object| object.properties.state == DONE));
+        }
+    }
+    let mut worker = strict();
+    let mut call = open(&mut worker, CHAT, SSE);
+    let all = event("yes") + "data: [DONE]\n\n";
+    worker.chunk(&mut call, all.as_bytes(), false);
+    worker.remembered(&mut call, true);
+    worker.response_trailers(&mut call);
+    assert!(!call.is_held && call.got() == all);
+}
+
+#[test]
 fn an_answer_with_a_length_ends_there() {
     for (kind, encoding) in [(JSON, "identity"), ("text/plain", "identity"), (JSON, "gzip")] {
         let mut worker = strict();

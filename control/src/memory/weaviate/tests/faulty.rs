@@ -87,6 +87,22 @@ async fn what_may_pass_is_an_error_and_what_will_not_is_named() {
 }
 
 #[tokio::test]
+async fn a_text_that_will_not_be_embedded_holds_up_no_other() {
+    const LONG: &str =
+        "update vector: connection to: OpenAI API failed with status: 400 error: it is too long";
+    const BUSY: &str = "update vector: connection to: OpenAI API failed with status: 429 error: later";
+    let weaviate = stand_in(|_, batch| taken(&batch, |content| (content == "3").then_some(LONG))).await;
+    let rejected = weaviate.put(records()).await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].id, records()[3].object.id);
+    // Where none is taken, it may be a setting.
+    let weaviate = stand_in(|_, batch| taken(&batch, |_| Some(LONG))).await;
+    assert!(matches!(weaviate.put(records()).await, Err(Error::Unavailable(_))));
+    let weaviate = stand_in(|_, batch| taken(&batch, |content| (content == "3").then_some(BUSY))).await;
+    assert!(matches!(weaviate.put(records()).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
 async fn a_batch_that_is_refused_whole_is_halved_until_the_bad_one_is_alone() {
     let weaviate = stand_in(|_, batch| {
         let objects = batch["objects"].as_array().unwrap();

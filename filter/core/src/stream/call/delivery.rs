@@ -142,6 +142,12 @@ impl Call {
         flow
     }
 
+    /// The answer's trailers are there, so that all of its body has come. A host lets go with them what it holds.
+    pub(in crate::stream) fn on_trailers(&mut self, env: &mut Env<'_>, out: &mut dyn Output) -> Flow {
+        self.answer.is_whole = true;
+        self.hold(env, 0, true, out)
+    }
+
     /// An engine that does not know the word is not asked again.
     pub(super) fn learn(&self, out: &mut dyn Output) {
         if self.may_learn && self.awaits_refusal() && self.answer.refusal.names_the_word() {

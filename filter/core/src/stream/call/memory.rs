@@ -229,7 +229,8 @@ impl Call {
                 role: role.to_owned(),
                 content: said.content,
                 truncated: said.truncated,
-                model: self.model().to_owned(),
+                // Whatever stands in the request's place for it, or in the answer's.
+                model: rules.redactor.redact(self.model()).into_owned(),
                 tokens: told(tokens),
                 request_id: id.clone(),
                 state: state.to_owned(),
