@@ -6,6 +6,7 @@ mod faulty;
 mod kit;
 mod load;
 mod logs;
+mod meaning;
 mod mirrored;
 mod none;
 mod original;
